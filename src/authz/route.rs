@@ -1,0 +1,24 @@
+/// Who may, for the methods of one line of a table.
+#[derive(Debug)]
+pub enum Access {
+    /// `nobody`.
+    Nobody,
+    /// `anyone`: tokens are not looked at.
+    Anyone,
+}
+
+/// Methods to access.
+#[derive(Debug)]
+pub struct MethodTable {}
+
+/// A second token that a route takes.
+#[derive(Debug)]
+pub struct ActorToken {}
+
+/// A route as configured.
+#[derive(Debug)]
+pub struct RouteSettings {}
+
+/// A compiled route.
+#[derive(Debug)]
+pub struct Route {}

@@ -1,0 +1,189 @@
+//! Time as an argument: the only place that reads a clock.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Seconds since 1970-01-01T00:00:00Z (RFC 7519 NumericDate, whole seconds). May be negative.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixTime(i64);
+
+impl UnixTime {
+    /// The time `seconds` after the epoch.
+    #[must_use]
+    pub const fn from_secs(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// Seconds since the epoch.
+    #[must_use]
+    pub const fn as_secs(self) -> i64 {
+        self.0
+    }
+
+    /// This time moved by `seconds`, stopping at the ends of the range.
+    #[must_use]
+    pub const fn plus(self, seconds: i64) -> Self {
+        Self(self.0.saturating_add(seconds))
+    }
+}
+
+/// A point on the monotonic clock: time since the clock was made. Wall-clock jumps do not touch it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tick(u64);
+
+impl Tick {
+    /// The point `nanos` nanoseconds after the clock was made.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the clock was made.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// Time from `earlier` to this point; zero when `earlier` is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The point `by` after this one.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+/// Both clocks, read together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Wall clock: token times.
+    pub unix: UnixTime,
+    /// Monotonic clock: cooldowns, rate limits, durations.
+    pub tick: Tick,
+}
+
+/// Where time comes from.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System(std::time::Instant),
+    Manual(Arc<Manual>),
+}
+
+#[derive(Debug)]
+struct Manual {
+    unix: AtomicI64,
+    tick: AtomicU64,
+    moved: tokio::sync::watch::Sender<u64>,
+}
+
+impl Clock {
+    /// The machine's clocks.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn system() -> Self {
+        Self(Source::System(std::time::Instant::now()))
+    }
+
+    /// A clock that only moves when told to; for tests.
+    #[must_use]
+    pub fn manual(start: UnixTime) -> Self {
+        Self(Source::Manual(Arc::new(Manual {
+            unix: AtomicI64::new(start.as_secs()),
+            tick: AtomicU64::new(0),
+            moved: tokio::sync::watch::Sender::new(0),
+        })))
+    }
+
+    /// Both clocks now.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn now(&self) -> Now {
+        match &self.0 {
+            Source::System(_) => {
+                let unix =
+                    match std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) {
+                        Ok(after) => i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
+                        Err(before) => i64::try_from(before.duration().as_secs())
+                            .map_or(i64::MIN, |secs| -secs),
+                    };
+                Now {
+                    unix: UnixTime(unix),
+                    tick: self.tick(),
+                }
+            }
+            Source::Manual(manual) => Now {
+                unix: UnixTime(manual.unix.load(Ordering::Acquire)),
+                tick: self.tick(),
+            },
+        }
+    }
+
+    /// The monotonic clock now.
+    #[must_use]
+    pub fn tick(&self) -> Tick {
+        match &self.0 {
+            Source::System(start) => {
+                Tick(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX))
+            }
+            Source::Manual(manual) => Tick(manual.tick.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Moves a manual clock (both the wall clock and the monotonic one); does nothing to the system clock.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(manual) = &self.0 {
+            manual.unix.fetch_add(
+                i64::try_from(by.as_secs()).unwrap_or(i64::MAX),
+                Ordering::AcqRel,
+            );
+            manual.tick.fetch_add(
+                u64::try_from(by.as_nanos()).unwrap_or(u64::MAX),
+                Ordering::AcqRel,
+            );
+            manual
+                .moved
+                .send_modify(|moves| *moves = moves.wrapping_add(1));
+        }
+    }
+
+    /// Sets a manual wall clock, leaving the monotonic one: what an operator's `date -s` does.
+    pub fn set_wall(&self, to: UnixTime) {
+        if let Source::Manual(manual) = &self.0 {
+            manual.unix.store(to.as_secs(), Ordering::Release);
+            manual
+                .moved
+                .send_modify(|moves| *moves = moves.wrapping_add(1));
+        }
+    }
+
+    /// Waits until the monotonic clock has reached `deadline`.
+    pub async fn sleep_until(&self, deadline: Tick) {
+        match &self.0 {
+            Source::System(_) => tokio::time::sleep(deadline.since(self.tick())).await,
+            Source::Manual(manual) => {
+                let mut moved = manual.moved.subscribe();
+                while self.tick() < deadline {
+                    if moved.changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for `by` on the monotonic clock.
+    pub async fn sleep(&self, by: Duration) {
+        self.sleep_until(self.tick().plus(by)).await;
+    }
+}

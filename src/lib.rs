@@ -1,0 +1,46 @@
+//! Countersign is an authenticating reverse proxy that runs as a sidecar.
+//!
+//! # The life of a request
+//!
+//! ```text
+//! downstream ─▶ listener ─▶ canonical request ─▶ route ─▶ authenticate ─▶ authorize ─▶ identity ─▶ forward ─▶ upstream
+//!                 │               │                │            │               │            │
+//!              limits,        400 if it can     403 if no    401 / 503      403, 429      strip, set,
+//!              timeouts       be read two ways  route                                       sign
+//! ```
+//!
+//! 1. [`listener`] accepts a connection. A guard between the socket and hyper hands over one complete, checked head and
+//!    then exactly its body.
+//! 2. [`request`] reads method, target, authority and headers once. What could be read in two ways is refused.
+//! 3. [`authz`] finds the one route that owns the request.
+//! 4. [`authn`] verifies the bearer token against the issuer's key set and gives a principal.
+//! 5. [`authz`] decides whether the principal may.
+//! 6. [`identity`] makes the headers that vouch for the caller.
+//! 7. [`upstream`] forwards; it accepts nothing else than a vouched request.
+//!
+//! [`proxy`] calls these steps in order. Each step takes the value of the step before, which carries the unread body
+//! along, sealed: a step cannot be skipped, and one request's grant can never meet another's body.
+//!
+//! # The map
+//!
+//! The pure core (`request`, `authn`, `authz`, `identity`, `rejection`) does no I/O, knows no async and reads no clock.
+//! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `config` (document to snapshot), `admin`,
+//! `telemetry`, and `app` which wires them.
+
+pub mod admin;
+pub mod app;
+pub mod authn;
+pub mod authz;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod drain;
+pub mod identity;
+pub mod jwks;
+pub mod listener;
+pub mod proxy;
+pub mod rejection;
+pub mod request;
+pub mod snapshot;
+pub mod telemetry;
+pub mod upstream;

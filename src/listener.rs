@@ -1,0 +1,127 @@
+//! Listeners: bind, accept, TLS, limits and deadlines.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Secret;
+use crate::proxy::{AnswersName, CorsSettings};
+use crate::upstream::UpstreamSettings;
+
+/// Where a listener binds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `host:port`.
+    Tcp(SocketAddr),
+    /// `unix:/path`.
+    Unix(PathBuf),
+}
+
+/// An inbound listener: where callers come in.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// `inbound` for a single one.
+    pub name: Arc<str>,
+    /// Where it binds; a change needs a restart.
+    pub listen: ListenAddress,
+    /// Where it forwards.
+    pub upstream: UpstreamSettings,
+    /// Networks whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Default answer template of its routes.
+    pub answers: Option<AnswersName>,
+    /// CORS on our own answers.
+    pub cors: Option<CorsSettings>,
+    /// TLS towards callers.
+    pub tls: Option<TlsSettings>,
+    /// Sizes and counts.
+    pub limits: Limits,
+    /// Deadlines.
+    pub timeouts: Timeouts,
+}
+
+/// TLS towards callers; files are watched and reloaded.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    /// PEM chain, leaf first.
+    pub certificate: Secret,
+    /// PEM private key.
+    pub key: Secret,
+    /// PEM CA certificates that client certificates must chain to; `None`: not asked for.
+    pub client_ca: Option<Secret>,
+    /// Whether a client without a certificate is refused at the handshake.
+    pub client_certificate_required: bool,
+}
+
+/// Sizes and counts; defaults are those of DESIGN (documented in `docs/configuration.md`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of a request head.
+    pub header_bytes: usize,
+    /// Most header fields.
+    pub headers: usize,
+    /// Most bytes of a request target.
+    pub target_bytes: usize,
+    /// Most bytes of a token.
+    pub token_bytes: usize,
+    /// Most connections, all workers together.
+    pub connections: usize,
+    /// Most connections from one peer address; `None`: no such cap.
+    pub connections_per_address: Option<usize>,
+    /// Most requests in flight, all workers together.
+    pub requests_in_flight: usize,
+    /// Most bytes of a request body; `None`: no cap.
+    pub body_bytes: Option<u64>,
+    /// HTTP/2: most concurrent streams of one connection.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            header_bytes: 32 * 1024,
+            headers: 100,
+            target_bytes: 8 * 1024,
+            token_bytes: 16 * 1024,
+            connections: 4096,
+            connections_per_address: None,
+            requests_in_flight: 4096,
+            body_bytes: None,
+            streams: 100,
+        }
+    }
+}
+
+/// Deadlines; `None` means none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// From the first byte of a head to its end; also a TLS handshake and the first byte on a fresh connection.
+    pub header: Duration,
+    /// An idle connection between requests.
+    pub idle_connection: Duration,
+    /// A request body that brings nothing before the response began.
+    pub request_body_idle: Duration,
+    /// A reader that takes nothing although bytes wait for it.
+    pub stalled_reader: Duration,
+    /// Connecting to the upstream, TLS included.
+    pub upstream_connect: Duration,
+    /// From the forwarded request's end to the response head.
+    pub upstream_response: Option<Duration>,
+    /// Idle upstream connections are dropped after this.
+    pub upstream_idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            header: Duration::from_secs(10),
+            idle_connection: Duration::from_secs(60),
+            request_body_idle: Duration::from_secs(30),
+            stalled_reader: Duration::from_secs(60),
+            upstream_connect: Duration::from_secs(2),
+            upstream_response: None,
+            upstream_idle: Duration::from_secs(4),
+        }
+    }
+}

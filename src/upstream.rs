@@ -1,0 +1,67 @@
+//! Upstream: connections, pool, forwarding.
+
+use std::path::PathBuf;
+
+use crate::config::Secret;
+
+/// Opens sealed bodies. Only this module can make one.
+#[derive(Debug)]
+pub struct Opener(());
+
+/// Where a listener forwards to; nothing in a request can change it.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Scheme and place.
+    pub address: UpstreamAddress,
+    /// PEM CA certificates for `https`; `None`: the platform's.
+    pub ca: Option<Secret>,
+    /// PEM chain and key that we present to an `https` upstream.
+    pub client_certificate: Option<(Secret, Secret)>,
+}
+
+/// Scheme and place of an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpstreamAddress {
+    /// `http://host:port`: HTTP/1.1.
+    Http {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `https://host:port`: HTTP/2 where ALPN agrees, else HTTP/1.1.
+    Https {
+        /// Name or address; the certificate must be valid for it.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `h2c://host:port`: HTTP/2 with prior knowledge.
+    H2c {
+        /// Name or address.
+        host: String,
+        /// Port.
+        port: u16,
+    },
+    /// `unix:/path`: HTTP/1.1 over a Unix socket.
+    Unix(PathBuf),
+}
+
+impl UpstreamAddress {
+    /// Whether nothing but this machine's own network stack lies between us and the upstream (literal loopback
+    /// address, `localhost`, Unix socket).
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self {
+            Self::Unix(_) => true,
+            Self::Http { host, .. } | Self::Https { host, .. } | Self::H2c { host, .. } => {
+                host == "localhost"
+                    || host
+                        .trim_start_matches('[')
+                        .trim_end_matches(']')
+                        .parse::<std::net::IpAddr>()
+                        .is_ok_and(|address| address.is_loopback())
+            }
+        }
+    }
+}
