@@ -1,9 +1,49 @@
 //! Keys over the network and from files: sources, fetch, refresh, last known good.
+//!
+//! Every issuer has one source, kept fresh by one task on the control thread. Workers read the keys from a
+//! [`KeyCell`](crate::authn::KeyCell) without waiting; only a token that names a key nobody holds waits, in
+//! [`Keys::obtain`], and never for longer than [`LONGEST_WAIT`].
+//!
+//! - One attempt at a time per issuer: its task makes them, requesters only wake it. A requester that goes away takes
+//!   nothing with it.
+//! - What unknown key ids cost is bounded by time, not by traffic: one forced attempt per cooldown, counted from the
+//!   attempt whatever its outcome. Scheduled refreshes do not draw on that budget, so that a flood of invented key ids
+//!   cannot delay a rotation.
+//! - A bad document never replaces a good one. What cannot be refreshed serves until `max_stale`, then nothing does.
+//!
+//! A reload first [prepares](Keys::prepare) and then [commits](Prepared::commit): a source that stays keeps its keys and
+//! its schedule, one that changed starts from nothing, because what the old source said is not trusted any more.
+
+mod discovery;
+mod document;
+mod fetch;
+mod keys;
+mod last_good;
+mod source;
+mod state;
+mod status;
+mod waiters;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::Secret;
+
+pub use fetch::FetchError;
+pub use keys::{KeyRefresher, Keys, Prepared};
+pub use status::{IssuerKeyStatus, KeyHealth};
+
+/// Longest that a request waits for a key.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Most requests of one worker that wait for the keys of one issuer at a time.
+pub const MOST_WAITERS: u32 = 64;
+
+/// Most bytes of a JWKS or discovery document.
+pub const DOCUMENT_BYTES: usize = 256 * 1024;
 
 /// Where an issuer's keys come from, and how they are kept fresh.
 #[derive(Clone, Debug)]
@@ -12,13 +52,17 @@ pub struct KeySourceSettings {
     pub source: KeySource,
     /// Longest time between two refreshes.
     pub refresh: Duration,
+    /// A `Cache-Control: max-age` below this counts as this.
+    pub refresh_floor: Duration,
+    /// A `Cache-Control: max-age` above this counts as this.
+    pub refresh_ceiling: Duration,
     /// Least time between two refreshes that unknown key ids ask for, successful or not.
     pub cooldown: Duration,
     /// How long the last good set serves when it cannot be refreshed.
     pub max_stale: Duration,
-    /// Last-known-good copy on disk.
+    /// Last-known-good copy on disk, of network sources.
     pub cache: Option<PathBuf>,
-    /// Limit of one fetch.
+    /// Limit of one attempt, discovery included.
     pub timeout: Duration,
     /// PEM CA certificates for the fetch; `None`: the platform's.
     pub ca: Option<Secret>,
@@ -47,6 +91,8 @@ impl Default for KeySourceSettings {
         Self {
             source: KeySource::Inline(String::new()),
             refresh: Duration::from_secs(15 * 60),
+            refresh_floor: Duration::from_secs(60),
+            refresh_ceiling: Duration::from_secs(60 * 60),
             cooldown: Duration::from_secs(30),
             max_stale: Duration::from_secs(24 * 60 * 60),
             cache: None,
@@ -55,4 +101,32 @@ impl Default for KeySourceSettings {
             allow_http: false,
         }
     }
+}
+
+impl KeySourceSettings {
+    /// Whether keys obtained under `other` may be trusted under these settings: the same place, reached under the same
+    /// conditions. Intervals do not matter.
+    fn same_trust(&self, other: &Self) -> bool {
+        let ca = |settings: &Self| settings.ca.as_ref().map(|pem| pem.expose().to_vec());
+        self.source == other.source && self.allow_http == other.allow_http && ca(self) == ca(other)
+    }
+
+    /// Whether obtaining keys needs the network.
+    const fn is_remote(&self) -> bool {
+        matches!(self.source, KeySource::Discover { .. } | KeySource::Url(_))
+    }
+}
+
+/// What came of asking for a key that is not held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obtained {
+    /// The issuer's keys changed, or the key is there by now: identify once more.
+    Refreshed,
+    /// The issuer was asked within the cooldown and does not publish the key: the token does not hold.
+    Absent,
+    /// Nobody can tell: the issuer does not answer, or too many wait.
+    Unavailable {
+        /// When to come again; at least a second.
+        retry_after: Duration,
+    },
 }

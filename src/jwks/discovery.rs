@@ -1,0 +1,171 @@
+//! From an issuer to the place of its keys: OpenID Connect Discovery 1.0 and RFC 8414.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::fetch::{Fetched, Fetcher};
+use super::{FetchError, KeySourceSettings};
+use crate::clock::Tick;
+
+/// How long a discovery document is believed at most. A failing fetch ends it earlier.
+const BELIEVED: Duration = Duration::from_secs(60 * 60);
+
+/// The `jwks_uri` that the issuer named last.
+#[derive(Debug, Default)]
+pub(super) struct Discovery(Option<(String, Tick)>);
+
+impl Discovery {
+    /// Where the keys of `issuer` are.
+    pub(super) async fn locate(
+        &mut self,
+        issuer: &str,
+        fetcher: &mut Fetcher,
+        settings: &KeySourceSettings,
+        now: Tick,
+    ) -> Result<String, FetchError> {
+        if let Some((uri, at)) = &self.0
+            && now.since(*at) < BELIEVED
+        {
+            return Ok(uri.clone());
+        }
+        self.0 = None;
+        let document = fetch(issuer, fetcher, settings).await?;
+        let uri = jwks_uri(&document.body, issuer)?;
+        self.0 = Some((uri.clone(), now));
+        Ok(uri)
+    }
+
+    /// After a failure: the keys may have moved.
+    pub(super) fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
+async fn fetch(
+    issuer: &str,
+    fetcher: &mut Fetcher,
+    settings: &KeySourceSettings,
+) -> Result<Fetched, FetchError> {
+    let openid = fetcher.get(&openid_url(issuer), settings).await;
+    match openid {
+        // The issuer has no such document; it may be an OAuth server that is no OpenID provider.
+        Err(FetchError::Status(400..=499)) => {
+            let url = oauth_url(issuer).ok_or(FetchError::Url("not a URL"))?;
+            fetcher.get(&url, settings).await
+        }
+        other => other,
+    }
+}
+
+/// OpenID Connect Discovery 1.0 section 4: appended, after a terminating slash is removed.
+fn openid_url(issuer: &str) -> String {
+    let base = issuer.strip_suffix('/').unwrap_or(issuer);
+    format!("{base}/.well-known/openid-configuration")
+}
+
+/// RFC 8414 section 3.1: inserted between host and path, after a terminating slash is removed.
+fn oauth_url(issuer: &str) -> Option<String> {
+    let (scheme, rest) = issuer.split_once("://")?;
+    let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let path = path.strip_suffix('/').unwrap_or(path);
+    let slash = if path.is_empty() { "" } else { "/" };
+    Some(format!(
+        "{scheme}://{host}/.well-known/oauth-authorization-server{slash}{path}"
+    ))
+}
+
+/// Reads a discovery document. `issuer` in it must be ours byte for byte (OpenID Connect Discovery 1.0 section 4.3, RFC
+/// 8414 section 3.3): otherwise one tenant of a host could speak for another.
+fn jwks_uri(document: &[u8], issuer: &str) -> Result<String, FetchError> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        issuer: Option<String>,
+        jwks_uri: Option<String>,
+    }
+    // serde refuses a member that is given twice.
+    let metadata: Metadata = serde_json::from_slice(document)
+        .map_err(|_| FetchError::Discovery("not a metadata document"))?;
+    if metadata.issuer.as_deref() != Some(issuer) {
+        return Err(FetchError::Discovery("`issuer` is not the configured one"));
+    }
+    metadata
+        .jwks_uri
+        .ok_or(FetchError::Discovery("no `jwks_uri`"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn well_known_urls() {
+        for (issuer, openid, oauth) in [
+            (
+                "https://idp.example",
+                "https://idp.example/.well-known/openid-configuration",
+                "https://idp.example/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://idp.example/",
+                "https://idp.example/.well-known/openid-configuration",
+                "https://idp.example/.well-known/oauth-authorization-server",
+            ),
+            (
+                "https://idp.example:8443/realms/dls",
+                "https://idp.example:8443/realms/dls/.well-known/openid-configuration",
+                "https://idp.example:8443/.well-known/oauth-authorization-server/realms/dls",
+            ),
+            (
+                "https://idp.example/realms/dls/",
+                "https://idp.example/realms/dls/.well-known/openid-configuration",
+                "https://idp.example/.well-known/oauth-authorization-server/realms/dls",
+            ),
+        ] {
+            assert_eq!(openid_url(issuer), openid);
+            assert_eq!(oauth_url(issuer).as_deref(), Some(oauth));
+        }
+        assert_eq!(oauth_url("idp.example"), None);
+    }
+
+    #[test]
+    fn the_issuer_of_the_document_is_ours_byte_for_byte() {
+        let ours = "https://idp.example/a";
+        for (document, good) in [
+            (
+                r#"{"issuer":"https://idp.example/a","jwks_uri":"https://x/j"}"#,
+                true,
+            ),
+            (
+                r#"{"issuer":"https://idp.example/a/","jwks_uri":"https://x/j"}"#,
+                false,
+            ),
+            (
+                r#"{"issuer":"HTTPS://idp.example/a","jwks_uri":"https://x/j"}"#,
+                false,
+            ),
+            (
+                r#"{"issuer":"https://idp.example/b","jwks_uri":"https://x/j"}"#,
+                false,
+            ),
+            (
+                r#"{"issuer":["https://idp.example/a"],"jwks_uri":"https://x/j"}"#,
+                false,
+            ),
+            (
+                r#"{"issuer":"https://idp.example/b","issuer":"https://idp.example/a","jwks_uri":"https://x/j"}"#,
+                false,
+            ),
+            (r#"{"jwks_uri":"https://x/j"}"#, false),
+            (r#"{"issuer":"https://idp.example/a"}"#, false),
+            ("<html>", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                jwks_uri(document.as_bytes(), ours).is_ok(),
+                good,
+                "{document}"
+            );
+        }
+    }
+}
