@@ -129,6 +129,23 @@ impl Clock {
         }
     }
 
+    /// The wall clock with its milliseconds, for log lines of threads that do not carry a [`Now`].
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn wall(&self) -> (UnixTime, u16) {
+        match &self.0 {
+            Source::System(_) => {
+                let after = std::time::SystemTime::now()
+                    .duration_since(std::time::SystemTime::UNIX_EPOCH)
+                    .unwrap_or_default();
+                let millis = u16::try_from(after.subsec_millis()).unwrap_or(0);
+                let secs = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
+                (UnixTime(secs), millis)
+            }
+            Source::Manual(_) => (self.now().unix, 0),
+        }
+    }
+
     /// The monotonic clock now.
     #[must_use]
     pub fn tick(&self) -> Tick {

@@ -3,5 +3,6 @@
 mod answer;
 
 pub use answer::{
-    AnswerKind, AnswerTemplate, AnswersName, AnswersSettings, BodyTemplate, CorsSettings, Preflight,
+    Answer, AnswerContext, AnswerKind, AnswerTemplate, Answers, AnswersName, AnswersSettings,
+    BodyTemplate, Cors, CorsSettings, Preflight, is_preflight,
 };

@@ -1,6 +1,17 @@
 //! Typed refusals: one closed enum, and everything that is known about each of them in one place.
+//!
+//! A new refusal is one variant and one arm in each `match` below; the compiler finds them. Two words describe it:
+//! [`Rejection::problem_type`] is for callers and coarse, so that they learn nothing that helps to guess; and
+//! [`Rejection::reason`] is for the decision record and metrics, fine and unique.
 
+mod faults;
+
+use std::fmt;
 use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::proxy::AnswerKind;
 
 /// Why a request does not pass. Only this type knows the status, the challenge, the problem type and the reason word.
 ///
@@ -39,6 +50,8 @@ pub enum Rejection {
     },
     /// We are at a limit of our own.
     Overloaded,
+    /// We are about to end and take no new requests on this connection.
+    Draining,
     /// Our own fault inside the request path; nothing was forwarded.
     Internal,
     /// The upstream refused the connection, or broke it.
@@ -49,6 +62,8 @@ pub enum Rejection {
     UpstreamInvalid,
     /// The request body stalled before the response began.
     BodyTimeout,
+    /// The downstream went away before the answer began; nobody sees the status (499, as nginx records it).
+    ClientGone,
 }
 
 /// How a message fails HTTP. Each has its status.
@@ -167,6 +182,257 @@ pub enum Refusal {
     Account,
     /// The route needs an account and the principal has none.
     AccountRequired,
-    /// Another condition of the alternative that came closest.
+    /// Another condition of the alternative that came closest; the word is its configuration key.
     Condition(&'static str),
+    /// An identity value is too large to be sent upstream; it is never truncated.
+    IdentityTooLarge,
 }
+
+/// How a request ended, for decision records and metrics. Every request is exactly one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// It was forwarded and an answer of the upstream began.
+    Allowed,
+    /// It was refused for what it is.
+    Denied,
+    /// It could not be judged or served: our limits, our keys, the upstream, or a caller that went away.
+    Errored,
+}
+
+impl Decision {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Allowed, Self::Denied, Self::Errored];
+
+    /// `allowed`, `denied` or `errored`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Denied => "denied",
+            Self::Errored => "errored",
+        }
+    }
+
+    /// What a request that ended with `rejection` (or without one) was.
+    #[must_use]
+    pub const fn of(rejection: Option<&Rejection>) -> Self {
+        match rejection {
+            None => Self::Allowed,
+            Some(rejection) => rejection.decision(),
+        }
+    }
+}
+
+/// The `WWW-Authenticate` challenge of a refusal (RFC 6750 section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge<'a> {
+    /// `Bearer` without an error code: no credential was there.
+    Bare,
+    /// `error="invalid_token"`, without a description: all of them look alike.
+    InvalidToken,
+    /// `error="insufficient_scope"` and the scopes that would do, separated by spaces.
+    InsufficientScope(&'a str),
+}
+
+/// How soon an overloaded or ending proxy may be asked again.
+const RETRY_SOON: Duration = Duration::from_secs(1);
+
+impl Rejection {
+    /// The usual status; an answer template may say another one for 401 and 403.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(fault) => fault.status(),
+            Self::AmbiguousPath(_) => StatusCode::BAD_REQUEST,
+            Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::KeysUnavailable { .. } | Self::Overloaded | Self::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::UpstreamUnreachable | Self::UpstreamInvalid => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::ClientGone => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        }
+    }
+
+    /// The challenge that goes with the usual status.
+    #[must_use]
+    pub const fn challenge(&self) -> Option<Challenge<'_>> {
+        match self {
+            Self::NoToken => Some(Challenge::Bare),
+            Self::InvalidToken(_) => Some(Challenge::InvalidToken),
+            Self::Forbidden(Refusal::Scope(scopes)) => Some(Challenge::InsufficientScope(scopes)),
+            Self::Malformed(_)
+            | Self::AmbiguousPath(_)
+            | Self::NoRoute
+            | Self::NearMiss
+            | Self::MethodNotAllowed { .. }
+            | Self::KeysUnavailable { .. }
+            | Self::Forbidden(_)
+            | Self::RateLimited { .. }
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Internal
+            | Self::UpstreamUnreachable
+            | Self::UpstreamTimeout
+            | Self::UpstreamInvalid
+            | Self::BodyTimeout
+            | Self::ClientGone => None,
+        }
+    }
+
+    /// When to come again, where that helps (`Retry-After`, RFC 9110 section 10.2.3).
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::KeysUnavailable { retry_after } | Self::RateLimited { retry_after } => {
+                Some(*retry_after)
+            }
+            Self::Overloaded | Self::Draining => Some(RETRY_SOON),
+            Self::Malformed(_)
+            | Self::AmbiguousPath(_)
+            | Self::NoRoute
+            | Self::NearMiss
+            | Self::MethodNotAllowed { .. }
+            | Self::NoToken
+            | Self::InvalidToken(_)
+            | Self::Forbidden(_)
+            | Self::Internal
+            | Self::UpstreamUnreachable
+            | Self::UpstreamTimeout
+            | Self::UpstreamInvalid
+            | Self::BodyTimeout
+            | Self::ClientGone => None,
+        }
+    }
+
+    /// The word for callers, last part of the problem type (RFC 9457); coarse on purpose.
+    #[must_use]
+    pub const fn problem_type(&self) -> &'static str {
+        match self {
+            Self::Malformed(fault) => fault.problem_type(),
+            Self::AmbiguousPath(_) => "ambiguous_path",
+            // One word for all three: a refused caller does not learn which routes exist.
+            Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => "forbidden",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::NoToken => "no_token",
+            Self::InvalidToken(_) => "invalid_token",
+            Self::KeysUnavailable { .. } | Self::Overloaded | Self::Draining => "unavailable",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Internal => "internal",
+            Self::UpstreamUnreachable | Self::UpstreamInvalid => "bad_gateway",
+            Self::UpstreamTimeout => "gateway_timeout",
+            Self::BodyTimeout => "request_timeout",
+            Self::ClientGone => "client_gone",
+        }
+    }
+
+    /// The sentence for callers; templates may word it differently per [`AnswerKind`].
+    #[must_use]
+    pub const fn message(&self) -> &'static str {
+        match self {
+            Self::Malformed(fault) => fault.message(),
+            Self::AmbiguousPath(_) => "ambiguous path",
+            Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => "access denied",
+            Self::MethodNotAllowed { .. } => "method not allowed",
+            Self::NoToken => "missing bearer token",
+            Self::InvalidToken(_) => "invalid token",
+            Self::KeysUnavailable { .. } => "authentication is temporarily unavailable",
+            Self::RateLimited { .. } => "too many requests",
+            Self::Overloaded | Self::Draining => "service unavailable",
+            Self::Internal => "internal error",
+            Self::UpstreamUnreachable => "the upstream is not reachable",
+            Self::UpstreamInvalid => "the upstream did not answer as it must",
+            Self::UpstreamTimeout => "the upstream did not answer in time",
+            Self::BodyTimeout => "the request body did not arrive in time",
+            Self::ClientGone => "the client went away",
+        }
+    }
+
+    /// The word for decision records and metrics: snake_case, unique, stable.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Malformed(fault) => fault.reason(),
+            Self::AmbiguousPath(fault) => fault.reason(),
+            Self::NoRoute => "no_route",
+            Self::NearMiss => "near_miss",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::NoToken => "no_token",
+            Self::InvalidToken(fault) => fault.reason(),
+            Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::Forbidden(refusal) => refusal.reason(),
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Draining => "draining",
+            Self::Internal => "internal",
+            Self::UpstreamUnreachable => "upstream_unreachable",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamInvalid => "upstream_invalid",
+            Self::BodyTimeout => "body_timeout",
+            Self::ClientGone => "client_gone",
+        }
+    }
+
+    /// Which wording of an answer template applies.
+    #[must_use]
+    pub const fn kind(&self) -> AnswerKind {
+        match self {
+            Self::Malformed(_)
+            | Self::AmbiguousPath(_)
+            | Self::MethodNotAllowed { .. }
+            | Self::BodyTimeout
+            | Self::ClientGone => AnswerKind::BadRequest,
+            Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => AnswerKind::Refused,
+            Self::NoToken => AnswerKind::NoToken,
+            Self::InvalidToken(_) => AnswerKind::InvalidToken,
+            Self::KeysUnavailable { .. } | Self::Overloaded | Self::Draining | Self::Internal => {
+                AnswerKind::Unavailable
+            }
+            Self::RateLimited { .. } => AnswerKind::RateLimited,
+            Self::UpstreamUnreachable | Self::UpstreamTimeout | Self::UpstreamInvalid => {
+                AnswerKind::Upstream
+            }
+        }
+    }
+
+    /// Whether the request was refused for what it is, or could not be served.
+    #[must_use]
+    pub const fn decision(&self) -> Decision {
+        match self {
+            Self::Malformed(_)
+            | Self::AmbiguousPath(_)
+            | Self::NoRoute
+            | Self::NearMiss
+            | Self::MethodNotAllowed { .. }
+            | Self::NoToken
+            | Self::InvalidToken(_)
+            | Self::Forbidden(_)
+            | Self::RateLimited { .. } => Decision::Denied,
+            Self::KeysUnavailable { .. }
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Internal
+            | Self::UpstreamUnreachable
+            | Self::UpstreamTimeout
+            | Self::UpstreamInvalid
+            | Self::BodyTimeout
+            | Self::ClientGone => Decision::Errored,
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason())
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+#[cfg(test)]
+mod tests;

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 /// Who may, for the methods of one line of a table.
 #[derive(Debug)]
 pub enum Access {
@@ -21,4 +23,14 @@ pub struct RouteSettings {}
 
 /// A compiled route.
 #[derive(Debug)]
-pub struct Route {}
+pub struct Route {
+    pub(crate) name: Arc<str>,
+}
+
+impl Route {
+    /// The id that records and metrics use; from the configuration.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+}

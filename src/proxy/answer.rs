@@ -1,5 +1,21 @@
+//! Refusals rendered as responses: problem+json (RFC 9457) or a configured template, challenges, CORS.
+
+mod cors;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+
+pub use cors::{Cors, is_preflight};
+
+use crate::rejection::{Challenge, Rejection};
+use crate::telemetry::json;
 
 /// The name of an answer template (`answers:`).
 pub type AnswersName = Arc<str>;
@@ -77,3 +93,275 @@ pub enum Preflight {
     /// It is a request like any other.
     Authenticate,
 }
+
+/// A compiled answer template: rendering neither parses nor looks anything up.
+#[derive(Debug)]
+pub struct Answer {
+    body: Body,
+    content_type: HeaderValue,
+    kinds: BTreeMap<AnswerKind, AnswerTemplate>,
+    bare: HeaderValue,
+    invalid_token: HeaderValue,
+    /// The challenge's parameters up to `error`, as text.
+    challenge: String,
+}
+
+#[derive(Debug)]
+enum Body {
+    Problem,
+    Template(Vec<Piece>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Message,
+    Status,
+    Reason,
+    RequestId,
+}
+
+/// What an answer says besides the refusal itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AnswerContext<'a> {
+    /// The request id; the decision record carries the same.
+    pub request_id: &'a str,
+    /// The request was HEAD: the answer has the length of a body, and none.
+    pub head: bool,
+    /// CORS of the listener, and the request's `Origin`.
+    pub cors: Option<(&'a Cors, Option<&'a HeaderValue>)>,
+}
+
+impl Answer {
+    /// Prepares a template.
+    #[must_use]
+    pub fn compile(settings: &AnswersSettings) -> Self {
+        let mut challenge = format!(
+            "Bearer realm={}",
+            quoted(settings.realm.as_deref().unwrap_or("countersign"))
+        );
+        if let Some(url) = &settings.resource_metadata {
+            challenge.push_str(", resource_metadata=");
+            challenge.push_str(&quoted(url));
+        }
+        let (body, content_type) = match &settings.body {
+            None => (Body::Problem, "application/problem+json"),
+            Some(template) => (Body::Template(pieces(&template.0)), "application/json"),
+        };
+        Self {
+            body,
+            content_type: HeaderValue::from_static(content_type),
+            kinds: settings.kinds.clone(),
+            bare: header_value(&challenge),
+            invalid_token: header_value(&format!("{challenge}, error=\"invalid_token\"")),
+            challenge,
+        }
+    }
+
+    /// The answer to a refused request. The caller decides whether the connection closes.
+    #[must_use]
+    pub fn render(&self, rejection: &Rejection, context: &AnswerContext<'_>) -> Response<Bytes> {
+        let wording = self.kinds.get(&rejection.kind());
+        let status = wording
+            .and_then(|wording| wording.status)
+            .and_then(|status| StatusCode::from_u16(status).ok())
+            .unwrap_or_else(|| rejection.status());
+        let message = wording
+            .and_then(|wording| wording.message.as_deref())
+            .unwrap_or_else(|| rejection.message());
+
+        let body = self.body(rejection, status, message, context.request_id);
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, self.content_type.clone());
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(id) = HeaderValue::from_str(context.request_id) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        if let Some(challenge) = self.challenge(rejection, status) {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(after) = rejection.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        }
+        if let Rejection::MethodNotAllowed { allow } = rejection {
+            headers.insert(ALLOW, header_value(allow));
+        }
+        if let Some((cors, origin)) = context.cors {
+            cors.decorate(headers, origin);
+        }
+        if !context.head {
+            *response.body_mut() = Bytes::from(body);
+        }
+        response
+    }
+
+    fn challenge(&self, rejection: &Rejection, status: StatusCode) -> Option<HeaderValue> {
+        match rejection.challenge() {
+            Some(Challenge::Bare) => Some(self.bare.clone()),
+            Some(Challenge::InvalidToken) => Some(self.invalid_token.clone()),
+            // A template that answers 401 says that another token is wanted; scopes are a matter of 403.
+            Some(Challenge::InsufficientScope(scopes)) if status != StatusCode::UNAUTHORIZED => {
+                Some(header_value(&format!(
+                    "{}, error=\"insufficient_scope\", scope={}",
+                    self.challenge,
+                    quoted(scopes)
+                )))
+            }
+            Some(Challenge::InsufficientScope(_)) => Some(self.invalid_token.clone()),
+            // A 401 must carry a challenge (RFC 9110 section 15.5.2), also where a template made it one.
+            None if status == StatusCode::UNAUTHORIZED => match rejection {
+                Rejection::Forbidden(_) => Some(self.invalid_token.clone()),
+                _ => Some(self.bare.clone()),
+            },
+            None => None,
+        }
+    }
+
+    fn body(
+        &self,
+        rejection: &Rejection,
+        status: StatusCode,
+        message: &str,
+        request_id: &str,
+    ) -> Vec<u8> {
+        let mut out = Vec::with_capacity(192);
+        match &self.body {
+            Body::Problem => {
+                out.extend_from_slice(b"{\"type\":\"urn:countersign:problem:");
+                out.extend_from_slice(rejection.problem_type().as_bytes());
+                out.extend_from_slice(b"\",\"title\":");
+                json::string(&mut out, status.canonical_reason().unwrap_or("Error"));
+                out.extend_from_slice(b",\"status\":");
+                out.extend_from_slice(status.as_str().as_bytes());
+                out.extend_from_slice(b",\"detail\":");
+                json::string(&mut out, message);
+                out.extend_from_slice(b",\"request_id\":");
+                json::string(&mut out, request_id);
+                out.push(b'}');
+            }
+            Body::Template(pieces) => {
+                for piece in pieces {
+                    match piece {
+                        Piece::Text(text) => out.extend_from_slice(text.as_bytes()),
+                        Piece::Message => json::escaped(&mut out, message),
+                        Piece::Status => out.extend_from_slice(status.as_str().as_bytes()),
+                        Piece::Reason => {
+                            out.extend_from_slice(rejection.problem_type().as_bytes());
+                        }
+                        Piece::RequestId => json::escaped(&mut out, request_id),
+                    }
+                }
+            }
+        }
+        out
+    }
+}
+
+/// All answer templates of a configuration, compiled.
+#[derive(Debug)]
+pub struct Answers {
+    default: Arc<Answer>,
+    named: BTreeMap<AnswersName, Arc<Answer>>,
+}
+
+impl Answers {
+    /// Compiles what is configured under `answers:`; a template named `default` replaces problem+json.
+    #[must_use]
+    pub fn compile(settings: &BTreeMap<AnswersName, Arc<AnswersSettings>>) -> Self {
+        let named: BTreeMap<_, _> = settings
+            .iter()
+            .map(|(name, settings)| (Arc::clone(name), Arc::new(Answer::compile(settings))))
+            .collect();
+        let default = named.get("default").map_or_else(
+            || Arc::new(Answer::compile(&AnswersSettings::default())),
+            Arc::clone,
+        );
+        Self { default, named }
+    }
+
+    /// The template that a route or listener names; the default for none, and for a name that does not exist (the
+    /// configuration has made sure that there is none such).
+    #[must_use]
+    pub fn get(&self, name: Option<&AnswersName>) -> &Arc<Answer> {
+        name.and_then(|name| self.named.get(name))
+            .unwrap_or(&self.default)
+    }
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        Self::compile(&BTreeMap::new())
+    }
+}
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Splits the template's JSON into what stands and what is filled in. Only strings are looked at, and since a value
+/// is escaped as it goes in, it cannot leave its string.
+fn pieces(template: &serde_json::Value) -> Vec<Piece> {
+    const FIELDS: [(&str, Piece); 4] = [
+        ("{message}", Piece::Message),
+        ("{status}", Piece::Status),
+        ("{reason}", Piece::Reason),
+        ("{request_id}", Piece::RequestId),
+    ];
+    let text = template.to_string();
+    let mut rest = text.as_str();
+    let mut pieces = Vec::new();
+    let mut plain = String::new();
+    // Outside strings a brace is followed by a quote or a brace, so a field can only be met inside one.
+    'text: while let Some(at) = rest.find('{') {
+        let (before, from) = rest.split_at(at);
+        plain.push_str(before);
+        for (name, piece) in FIELDS {
+            if let Some(after) = from.strip_prefix(name) {
+                if !plain.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
+                }
+                pieces.push(piece);
+                rest = after;
+                continue 'text;
+            }
+        }
+        plain.push('{');
+        rest = from.strip_prefix('{').unwrap_or_default();
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        pieces.push(Piece::Text(plain));
+    }
+    pieces
+}
+
+/// A quoted-string (RFC 9110 section 5.6.4); what cannot stand in one is left out.
+fn quoted(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars().filter(|c| matches!(c, ' '..='~')) {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+/// Of text that holds visible ASCII only by construction; anything else gives an empty value, never a panic.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// Rounded up: a client that comes a moment too early would only be refused again.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
+        .max(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,180 @@
+use std::collections::BTreeSet;
+
+use super::faults::CONDITION_REASONS;
+use super::*;
+
+/// Lists variants, and does not compile when one is missing.
+macro_rules! every {
+    ($type:ident: $($variant:ident),+ $(,)?) => {{
+        fn exhaustive(value: &$type) {
+            match value {
+                $($type::$variant => {})+
+            }
+        }
+        let all = vec![$($type::$variant),+];
+        all.iter().for_each(exhaustive);
+        all
+    }};
+}
+
+fn malformed() -> Vec<Malformed> {
+    every!(Malformed: Syntax, Framing, Chunk, Authority, Target, Credentials, Upgrade, Expect, HeadTooLarge,
+        TargetTooLong, BodyTooLarge, HeadTimeout, Version)
+}
+
+fn path_faults() -> Vec<PathFault> {
+    every!(PathFault: DotSegment, EmptySegment, Backslash, EncodedSlash, ControlCharacter, InvalidEncoding,
+        InvalidUtf8, RawByte, Semicolon, EncodedPercent, EncodedDelimiter)
+}
+
+fn token_faults() -> Vec<TokenFault> {
+    every!(TokenFault: TooLarge, Malformed, UnsupportedHeader, Algorithm, Type, Issuer, Audience, Client, Expired,
+        NotYetValid, Claim, Lifetime, UnknownKey, Signature, ServiceAccount, Scheme, ActorMissing, Actor)
+}
+
+fn refusals() -> Vec<Refusal> {
+    let mut all = vec![
+        Refusal::Nobody,
+        Refusal::Caller,
+        Refusal::Scope("a b".into()),
+        Refusal::Account,
+        Refusal::AccountRequired,
+        Refusal::IdentityTooLarge,
+        Refusal::Condition("something new"),
+    ];
+    all.extend(CONDITION_REASONS.iter().map(|(key, _)| Refusal::Condition(key)));
+    for refusal in &all {
+        match refusal {
+            Refusal::Nobody
+            | Refusal::Caller
+            | Refusal::Scope(_)
+            | Refusal::Account
+            | Refusal::AccountRequired
+            | Refusal::Condition(_)
+            | Refusal::IdentityTooLarge => {}
+        }
+    }
+    all
+}
+
+fn everything() -> Vec<Rejection> {
+    let retry_after = Duration::from_secs(7);
+    let mut all = vec![
+        Rejection::NoRoute,
+        Rejection::NearMiss,
+        Rejection::MethodNotAllowed {
+            allow: "GET".into(),
+        },
+        Rejection::NoToken,
+        Rejection::KeysUnavailable { retry_after },
+        Rejection::RateLimited { retry_after },
+        Rejection::Overloaded,
+        Rejection::Draining,
+        Rejection::Internal,
+        Rejection::UpstreamUnreachable,
+        Rejection::UpstreamTimeout,
+        Rejection::UpstreamInvalid,
+        Rejection::BodyTimeout,
+        Rejection::ClientGone,
+    ];
+    all.extend(malformed().into_iter().map(Rejection::Malformed));
+    all.extend(path_faults().into_iter().map(Rejection::AmbiguousPath));
+    all.extend(token_faults().into_iter().map(Rejection::InvalidToken));
+    all.extend(refusals().into_iter().map(Rejection::Forbidden));
+    for rejection in &all {
+        match rejection {
+            Rejection::Malformed(_)
+            | Rejection::AmbiguousPath(_)
+            | Rejection::NoRoute
+            | Rejection::NearMiss
+            | Rejection::MethodNotAllowed { .. }
+            | Rejection::NoToken
+            | Rejection::InvalidToken(_)
+            | Rejection::KeysUnavailable { .. }
+            | Rejection::Forbidden(_)
+            | Rejection::RateLimited { .. }
+            | Rejection::Overloaded
+            | Rejection::Draining
+            | Rejection::Internal
+            | Rejection::UpstreamUnreachable
+            | Rejection::UpstreamTimeout
+            | Rejection::UpstreamInvalid
+            | Rejection::BodyTimeout
+            | Rejection::ClientGone => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn reasons_are_unique_and_snake_case() {
+    let mut seen = BTreeSet::new();
+    for rejection in everything() {
+        let reason = rejection.reason();
+        assert!(seen.insert(reason), "{reason} stands for two refusals");
+        for word in [reason, rejection.problem_type()] {
+            assert!(
+                word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                    && word.starts_with(|c: char| c.is_ascii_lowercase())
+                    && !word.ends_with('_'),
+                "{word} is not snake_case"
+            );
+        }
+        assert_eq!(rejection.to_string(), reason);
+    }
+}
+
+#[test]
+fn invariant_49_token_faults_look_alike_to_callers() {
+    let mut faces = token_faults().into_iter().map(|fault| {
+        let rejection = Rejection::InvalidToken(fault);
+        (
+            rejection.status(),
+            rejection.problem_type(),
+            rejection.message(),
+            rejection.kind(),
+            rejection.retry_after(),
+            rejection.challenge() == Some(Challenge::InvalidToken),
+        )
+    });
+    let first = faces.next().unwrap();
+    assert_eq!(first.0, StatusCode::UNAUTHORIZED);
+    assert!(faces.all(|face| face == first));
+}
+
+#[test]
+fn invariant_49_policy_refusals_look_alike_to_callers() {
+    let others = [Rejection::NoRoute, Rejection::NearMiss];
+    for rejection in refusals().into_iter().map(Rejection::Forbidden).chain(others) {
+        assert_eq!(rejection.status(), StatusCode::FORBIDDEN);
+        assert_eq!(rejection.message(), "access denied");
+        assert_eq!(rejection.problem_type(), "forbidden");
+    }
+}
+
+#[test]
+fn s14_missing_keys_are_503_with_retry_after_and_never_a_challenge() {
+    let rejection = Rejection::KeysUnavailable {
+        retry_after: Duration::from_secs(9),
+    };
+    assert_eq!(rejection.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(rejection.retry_after(), Some(Duration::from_secs(9)));
+    assert_eq!(rejection.challenge(), None);
+    assert_eq!(rejection.decision(), Decision::Errored);
+}
+
+#[test]
+fn every_refusal_has_an_error_status_and_401_a_challenge() {
+    for rejection in everything() {
+        let status = rejection.status();
+        assert!(status.is_client_error() || status.is_server_error(), "{rejection}");
+        assert_eq!(
+            status == StatusCode::UNAUTHORIZED,
+            matches!(rejection.challenge(), Some(Challenge::Bare | Challenge::InvalidToken)),
+            "{rejection}"
+        );
+        assert_ne!(rejection.decision(), Decision::Allowed);
+        assert!(!rejection.message().ends_with('.'));
+    }
+    assert_eq!(Decision::of(None), Decision::Allowed);
+}
