@@ -97,7 +97,12 @@ impl Drain {
 
     /// Walks from `Serving` to `Ended`. `idle` resolves when no request is in flight; it is asked for only once
     /// connections are refused, so that it cannot be true too early. Returns early when [`Drain::end`] is called.
-    pub async fn run(&self, settings: DrainSettings, clock: &Clock, idle: impl Future<Output = ()>) {
+    pub async fn run(
+        &self,
+        settings: DrainSettings,
+        clock: &Clock,
+        idle: impl Future<Output = ()>,
+    ) {
         let mut signal = self.signal();
         self.advance(Phase::Leaving);
         tokio::select! {
@@ -204,7 +209,11 @@ mod tests {
             let run = drain.run(SETTINGS, &clock, std::future::ready(()));
             let watch = async {
                 settle().await;
-                assert_eq!(signal.phase(), Phase::Leaving, "idle does not shorten the delay");
+                assert_eq!(
+                    signal.phase(),
+                    Phase::Leaving,
+                    "idle does not shorten the delay"
+                );
                 clock.advance(Duration::from_secs(5));
                 signal.ended().await;
             };
@@ -238,7 +247,8 @@ mod tests {
 
     #[test]
     fn readiness_names_what_is_missing_and_never_goes_back() {
-        let readiness = Readiness::pending(["listeners are not bound", "the self-test has not run"]);
+        let readiness =
+            Readiness::pending(["listeners are not bound", "the self-test has not run"]);
         readiness.done("listeners are not bound");
         assert_eq!(readiness.missing(), ["the self-test has not run"]);
         readiness.done("the self-test has not run");

@@ -206,9 +206,15 @@ impl Telemetry {
     /// Changes what is logged; every setting may change while requests are in flight.
     pub fn apply(&self, settings: &LogSettings) {
         let control = &self.shared.control;
-        control.level.store(settings.level.code(), Ordering::Relaxed);
-        control.access.store(settings.access.code(), Ordering::Relaxed);
-        control.subject.store(settings.subject.code(), Ordering::Relaxed);
+        control
+            .level
+            .store(settings.level.code(), Ordering::Relaxed);
+        control
+            .access
+            .store(settings.access.code(), Ordering::Relaxed);
+        control
+            .subject
+            .store(settings.subject.code(), Ordering::Relaxed);
         let text = settings.format == LogFormat::Text;
         self.shared.queues.text.store(text, Ordering::Relaxed);
         // Call sites remember whether they are enabled.
@@ -307,9 +313,11 @@ fn contains_token(text: &str) -> bool {
         || ["Bearer ", "bearer ", "Basic ", "basic "]
             .iter()
             .any(|scheme| {
-                text.split(scheme)
-                    .skip(1)
-                    .any(|rest| rest.split_whitespace().next().is_some_and(|word| word.len() >= 16))
+                text.split(scheme).skip(1).any(|rest| {
+                    rest.split_whitespace()
+                        .next()
+                        .is_some_and(|word| word.len() >= 16)
+                })
             })
 }
 

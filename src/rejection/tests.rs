@@ -42,7 +42,11 @@ fn refusals() -> Vec<Refusal> {
         Refusal::IdentityTooLarge,
         Refusal::Condition("something new"),
     ];
-    all.extend(CONDITION_REASONS.iter().map(|(key, _)| Refusal::Condition(key)));
+    all.extend(
+        CONDITION_REASONS
+            .iter()
+            .map(|(key, _)| Refusal::Condition(key)),
+    );
     for refusal in &all {
         match refusal {
             Refusal::Nobody
@@ -114,7 +118,8 @@ fn reasons_are_unique_and_snake_case() {
         assert!(seen.insert(reason), "{reason} stands for two refusals");
         for word in [reason, rejection.problem_type()] {
             assert!(
-                word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+                word.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
                     && word.starts_with(|c: char| c.is_ascii_lowercase())
                     && !word.ends_with('_'),
                 "{word} is not snake_case"
@@ -145,7 +150,11 @@ fn invariant_49_token_faults_look_alike_to_callers() {
 #[test]
 fn invariant_49_policy_refusals_look_alike_to_callers() {
     let others = [Rejection::NoRoute, Rejection::NearMiss];
-    for rejection in refusals().into_iter().map(Rejection::Forbidden).chain(others) {
+    for rejection in refusals()
+        .into_iter()
+        .map(Rejection::Forbidden)
+        .chain(others)
+    {
         assert_eq!(rejection.status(), StatusCode::FORBIDDEN);
         assert_eq!(rejection.message(), "access denied");
         assert_eq!(rejection.problem_type(), "forbidden");
@@ -167,10 +176,16 @@ fn s14_missing_keys_are_503_with_retry_after_and_never_a_challenge() {
 fn every_refusal_has_an_error_status_and_401_a_challenge() {
     for rejection in everything() {
         let status = rejection.status();
-        assert!(status.is_client_error() || status.is_server_error(), "{rejection}");
+        assert!(
+            status.is_client_error() || status.is_server_error(),
+            "{rejection}"
+        );
         assert_eq!(
             status == StatusCode::UNAUTHORIZED,
-            matches!(rejection.challenge(), Some(Challenge::Bare | Challenge::InvalidToken)),
+            matches!(
+                rejection.challenge(),
+                Some(Challenge::Bare | Challenge::InvalidToken)
+            ),
             "{rejection}"
         );
         assert_ne!(rejection.decision(), Decision::Allowed);

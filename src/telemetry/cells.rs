@@ -116,9 +116,9 @@ impl Sample for Count {
     const TYPE: proto::MetricType = proto::MetricType::COUNTER;
 
     fn total(cells: &[Arc<Self>]) -> proto::Metric {
-        let sum = cells
-            .iter()
-            .fold(0_u64, |sum, cell| sum.wrapping_add(cell.0.load(Ordering::Relaxed)));
+        let sum = cells.iter().fold(0_u64, |sum, cell| {
+            sum.wrapping_add(cell.0.load(Ordering::Relaxed))
+        });
         let mut counter = proto::Counter::default();
         counter.set_value(float(sum));
         let mut metric = proto::Metric::default();
@@ -131,7 +131,10 @@ impl Sample for Level {
     const TYPE: proto::MetricType = proto::MetricType::GAUGE;
 
     fn total(cells: &[Arc<Self>]) -> proto::Metric {
-        let sum: i64 = cells.iter().map(|cell| cell.0.load(Ordering::Relaxed)).sum();
+        let sum: i64 = cells
+            .iter()
+            .map(|cell| cell.0.load(Ordering::Relaxed))
+            .sum();
         let mut gauge = proto::Gauge::default();
         gauge.set_value(float(u64::try_from(sum).unwrap_or(0)));
         proto::Metric::from_gauge(gauge)

@@ -42,9 +42,7 @@ impl<S: Subscriber> Layer<S> for EventLayer {
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::from_level(
-            self.0.control.level().as_tracing(),
-        ))
+        Some(LevelFilter::from_level(self.0.control.level().as_tracing()))
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -100,7 +98,9 @@ impl Line {
     fn text(&mut self, name: &'static str, value: &str) {
         // The message is the event's name; dotted words, constant.
         let name = if name == "message" { "event" } else { name };
-        if SECRET_FIELDS.iter().any(|secret| name.eq_ignore_ascii_case(secret))
+        if SECRET_FIELDS
+            .iter()
+            .any(|secret| name.eq_ignore_ascii_case(secret))
             || super::contains_token(value)
         {
             return json::field(&mut self.0, name, "[redacted]");

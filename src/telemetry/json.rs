@@ -100,7 +100,11 @@ mod tests {
             let mut out = Vec::new();
             string(&mut out, text);
             let line = std::str::from_utf8(&out).unwrap();
-            assert!(!line.chars().any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}')));
+            assert!(
+                !line
+                    .chars()
+                    .any(|c| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202e}'))
+            );
             assert_eq!(serde_json::from_str::<String>(line).unwrap(), text);
         }
     }

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use prometheus::{
-    Encoder, Gauge, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
-};
+use prometheus::{Encoder, Gauge, IntCounterVec, IntGauge, Opts, Registry, TextEncoder};
 
 use super::cells::{Count, Durations, Family, Level, Registered, Sample};
 use super::process;
@@ -72,11 +70,15 @@ impl ControlMetrics {
 
     /// How many routes only observe.
     pub fn observing(&self, routes: usize) {
-        self.observing.set(i64::try_from(routes).unwrap_or(i64::MAX));
+        self.observing
+            .set(i64::try_from(routes).unwrap_or(i64::MAX));
     }
 }
 
-#[expect(clippy::as_conversions, reason = "there is no lossless conversion; seconds fit in 53 bits")]
+#[expect(
+    clippy::as_conversions,
+    reason = "there is no lossless conversion; seconds fit in 53 bits"
+)]
 const fn seconds(unix: i64) -> f64 {
     unix as f64
 }
@@ -91,8 +93,11 @@ impl Metrics {
         let workers = WorkerFamilies::register(&registry)?;
         let control = ControlMetrics::register(&registry)?;
         let build = IntGauge::with_opts(
-            Opts::new("countersign_build_info", "Version of this program; the value is 1.")
-                .const_label("version", env!("CARGO_PKG_VERSION")),
+            Opts::new(
+                "countersign_build_info",
+                "Version of this program; the value is 1.",
+            )
+            .const_label("version", env!("CARGO_PKG_VERSION")),
         )?;
         build.set(1);
         registry.register(Box::new(build))?;
@@ -124,12 +129,48 @@ impl Metrics {
     /// The names that Prometheus' own client libraries use.
     fn observe_process(&self, started: f64) -> prometheus::Result<()> {
         let one = |value: Option<f64>| value.map(|value| (Vec::new(), value)).into_iter().collect();
-        self.observe("process_cpu_seconds_total", "Processor time spent, user and system.", &[], Kind::Counter, move || one(process::cpu_seconds()))?;
-        self.observe("process_resident_memory_bytes", "Resident memory.", &[], Kind::Gauge, move || one(process::memory_bytes("VmRSS")))?;
-        self.observe("process_resident_memory_max_bytes", "Largest resident memory so far.", &[], Kind::Gauge, move || one(process::memory_bytes("VmHWM")))?;
-        self.observe("process_open_fds", "File descriptors in use.", &[], Kind::Gauge, move || one(process::open_files()))?;
-        self.observe("process_max_fds", "File descriptors that may be used.", &[], Kind::Gauge, move || one(process::most_files()))?;
-        self.observe("process_start_time_seconds", "When the process started, since the epoch.", &[], Kind::Gauge, move || one(Some(started)))
+        self.observe(
+            "process_cpu_seconds_total",
+            "Processor time spent, user and system.",
+            &[],
+            Kind::Counter,
+            move || one(process::cpu_seconds()),
+        )?;
+        self.observe(
+            "process_resident_memory_bytes",
+            "Resident memory.",
+            &[],
+            Kind::Gauge,
+            move || one(process::memory_bytes("VmRSS")),
+        )?;
+        self.observe(
+            "process_resident_memory_max_bytes",
+            "Largest resident memory so far.",
+            &[],
+            Kind::Gauge,
+            move || one(process::memory_bytes("VmHWM")),
+        )?;
+        self.observe(
+            "process_open_fds",
+            "File descriptors in use.",
+            &[],
+            Kind::Gauge,
+            move || one(process::open_files()),
+        )?;
+        self.observe(
+            "process_max_fds",
+            "File descriptors that may be used.",
+            &[],
+            Kind::Gauge,
+            move || one(process::most_files()),
+        )?;
+        self.observe(
+            "process_start_time_seconds",
+            "When the process started, since the epoch.",
+            &[],
+            Kind::Gauge,
+            move || one(Some(started)),
+        )
     }
 
     /// Everything, in the Prometheus text format.
@@ -181,22 +222,102 @@ impl Metrics {
 impl WorkerFamilies {
     fn register(registry: &Registry) -> prometheus::Result<Self> {
         Ok(Self {
-            requests: family(registry, "countersign_requests_total", "Requests that began.", &["listener"])?,
-            decisions: family(registry, "countersign_decisions_total", "Requests that ended, by what was decided and why.", &["listener", "route", "decision", "reason"])?,
-            observed: family(registry, "countersign_observed_refusals_total", "Requests that passed although policy refuses them, because the route only observes.", &["listener", "route", "reason"])?,
-            ends: family(registry, "countersign_broken_answers_total", "Answers that ended before their last byte, by cause.", &["listener", "route", "cause"])?,
-            active: family(registry, "http_server_active_requests", "Requests in flight.", &["listener"])?,
-            durations: family(registry, "http_server_request_duration_seconds", "Time from a request's head to the end of its answer.", &["listener", "http_route", "http_response_status_class"])?,
-            request_bytes: family(registry, "countersign_request_body_bytes_total", "Bytes of request bodies that were passed on.", &["listener"])?,
-            response_bytes: family(registry, "countersign_response_body_bytes_total", "Bytes of answers' bodies.", &["listener"])?,
-            connections: family(registry, "countersign_connections_total", "Connections of callers that were accepted.", &["listener"])?,
-            connections_open: family(registry, "countersign_open_connections", "Connections of callers that are open.", &["listener"])?,
-            connection_refusals: family(registry, "countersign_connection_refusals_total", "Connections that ended before a request existed, by reason.", &["listener", "reason"])?,
-            upstream_connections: family(registry, "countersign_upstream_connections_total", "Connections to the upstream, by what became of asking for one.", &["listener", "outcome"])?,
-            upstream_retries: family(registry, "countersign_upstream_retries_total", "Requests that were sent again because the first connection brought nothing.", &["listener"])?,
-            upstream_wait: family(registry, "countersign_upstream_response_seconds", "Time from forwarding a request to the head of the upstream's answer.", &["listener"])?,
-            cache_lookups: family(registry, "countersign_token_cache_lookups_total", "Look-ups in the cache of verified tokens, by outcome.", &["outcome"])?,
-            cache_evictions: family(registry, "countersign_token_cache_evictions_total", "Verified tokens that made room for others.", &[])?,
+            requests: family(
+                registry,
+                "countersign_requests_total",
+                "Requests that began.",
+                &["listener"],
+            )?,
+            decisions: family(
+                registry,
+                "countersign_decisions_total",
+                "Requests that ended, by what was decided and why.",
+                &["listener", "route", "decision", "reason"],
+            )?,
+            observed: family(
+                registry,
+                "countersign_observed_refusals_total",
+                "Requests that passed although policy refuses them, because the route only observes.",
+                &["listener", "route", "reason"],
+            )?,
+            ends: family(
+                registry,
+                "countersign_broken_answers_total",
+                "Answers that ended before their last byte, by cause.",
+                &["listener", "route", "cause"],
+            )?,
+            active: family(
+                registry,
+                "http_server_active_requests",
+                "Requests in flight.",
+                &["listener"],
+            )?,
+            durations: family(
+                registry,
+                "http_server_request_duration_seconds",
+                "Time from a request's head to the end of its answer.",
+                &["listener", "http_route", "http_response_status_class"],
+            )?,
+            request_bytes: family(
+                registry,
+                "countersign_request_body_bytes_total",
+                "Bytes of request bodies that were passed on.",
+                &["listener"],
+            )?,
+            response_bytes: family(
+                registry,
+                "countersign_response_body_bytes_total",
+                "Bytes of answers' bodies.",
+                &["listener"],
+            )?,
+            connections: family(
+                registry,
+                "countersign_connections_total",
+                "Connections of callers that were accepted.",
+                &["listener"],
+            )?,
+            connections_open: family(
+                registry,
+                "countersign_open_connections",
+                "Connections of callers that are open.",
+                &["listener"],
+            )?,
+            connection_refusals: family(
+                registry,
+                "countersign_connection_refusals_total",
+                "Connections that ended before a request existed, by reason.",
+                &["listener", "reason"],
+            )?,
+            upstream_connections: family(
+                registry,
+                "countersign_upstream_connections_total",
+                "Connections to the upstream, by what became of asking for one.",
+                &["listener", "outcome"],
+            )?,
+            upstream_retries: family(
+                registry,
+                "countersign_upstream_retries_total",
+                "Requests that were sent again because the first connection brought nothing.",
+                &["listener"],
+            )?,
+            upstream_wait: family(
+                registry,
+                "countersign_upstream_response_seconds",
+                "Time from forwarding a request to the head of the upstream's answer.",
+                &["listener"],
+            )?,
+            cache_lookups: family(
+                registry,
+                "countersign_token_cache_lookups_total",
+                "Look-ups in the cache of verified tokens, by outcome.",
+                &["outcome"],
+            )?,
+            cache_evictions: family(
+                registry,
+                "countersign_token_cache_evictions_total",
+                "Verified tokens that made room for others.",
+                &[],
+            )?,
         })
     }
 }
@@ -205,13 +326,28 @@ impl ControlMetrics {
     fn register(registry: &Registry) -> prometheus::Result<Self> {
         let control = Self {
             reloads: IntCounterVec::new(
-                Opts::new("countersign_config_reloads_total", "Configurations that were loaded, by outcome."),
+                Opts::new(
+                    "countersign_config_reloads_total",
+                    "Configurations that were loaded, by outcome.",
+                ),
                 &["outcome"],
             )?,
-            generation: IntGauge::new("countersign_config_generation_info", "Generation of the live configuration.")?,
-            reloaded_at: Gauge::new("countersign_config_reload_timestamp_seconds", "When the live configuration was loaded.")?,
-            ready: IntGauge::new("countersign_ready_info", "Whether the proxy should receive traffic (1) or not (0).")?,
-            observing: IntGauge::new("countersign_observing_routes", "Routes that decide and record, and enforce nothing.")?,
+            generation: IntGauge::new(
+                "countersign_config_generation_info",
+                "Generation of the live configuration.",
+            )?,
+            reloaded_at: Gauge::new(
+                "countersign_config_reload_timestamp_seconds",
+                "When the live configuration was loaded.",
+            )?,
+            ready: IntGauge::new(
+                "countersign_ready_info",
+                "Whether the proxy should receive traffic (1) or not (0).",
+            )?,
+            observing: IntGauge::new(
+                "countersign_observing_routes",
+                "Routes that decide and record, and enforce nothing.",
+            )?,
         };
         for outcome in ["ok", "failed"] {
             control.reloads.with_label_values(&[outcome]);

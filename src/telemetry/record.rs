@@ -218,7 +218,11 @@ impl Scribe {
 
 fn head(line: &mut Vec<u8>, head: &Head) {
     field(line, "method", head.method.as_str());
-    field(line, "host", head.authority.written.to_str().unwrap_or_default());
+    field(
+        line,
+        "host",
+        head.authority.written.to_str().unwrap_or_default(),
+    );
     let target = head.path.target.as_str();
     key(line, "path");
     json::capped(line, head.path.target.path(), TARGET_BYTES);

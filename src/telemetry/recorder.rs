@@ -252,9 +252,12 @@ impl Recorder {
                 let reason = rejection.reason();
                 self.bump(&cells.refused, reason, || {
                     let decision = rejection.decision().as_str();
-                    self.families()
-                        .decisions
-                        .counter(&[&self.listener, &cells.name, decision, reason])
+                    self.families().decisions.counter(&[
+                        &self.listener,
+                        &cells.name,
+                        decision,
+                        reason,
+                    ])
                 });
             }
         }

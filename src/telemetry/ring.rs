@@ -67,7 +67,8 @@ impl Ring {
     }
 
     fn word(&self, position: usize) -> Option<&AtomicU64> {
-        self.words.get(position & (self.words.len().wrapping_sub(1)))
+        self.words
+            .get(position & (self.words.len().wrapping_sub(1)))
     }
 
     /// Takes the oldest line into `line`; `Some(true)` when it tells of a refusal. For the one consumer.
@@ -163,7 +164,10 @@ mod tests {
         let mut line = Vec::new();
         for round in 0..200_usize {
             let text = "x".repeat(round % 40);
-            assert_ne!(producer.push(text.as_bytes(), round % 3 == 0), Pushed::Dropped);
+            assert_ne!(
+                producer.push(text.as_bytes(), round % 3 == 0),
+                Pushed::Dropped
+            );
             assert_eq!(ring.pop(&mut line), Some(round % 3 == 0));
             assert_eq!(line, text.as_bytes());
         }

@@ -127,11 +127,17 @@ mod tests {
     #[test]
     fn records_and_events_are_readable() {
         assert_eq!(
-            text(r#"{"v":1,"type":"request","time":"T","decision":"denied","reason":"token_expired","status":401,"method":"GET","target":"/a?b","route":"r"}"#, false),
+            text(
+                r#"{"v":1,"type":"request","time":"T","decision":"denied","reason":"token_expired","status":401,"method":"GET","target":"/a?b","route":"r"}"#,
+                false
+            ),
             "T denied  401 GET /a?b token_expired route=r"
         );
         assert_eq!(
-            text(r#"{"type":"event","time":"T","level":"info","event":"config.reloaded","generation":2}"#, false),
+            text(
+                r#"{"type":"event","time":"T","level":"info","event":"config.reloaded","generation":2}"#,
+                false
+            ),
             "T INFO  config.reloaded generation=2"
         );
         assert_eq!(render(b"not json", false), None);
@@ -139,8 +145,13 @@ mod tests {
 
     #[test]
     fn invariant_47_text_cannot_colour_the_terminal_itself() {
-        let hostile = r#"{"type":"event","time":"T","level":"warn","event":"x","kid":"\u001b[31m\nfake"}"#;
+        let hostile =
+            r#"{"type":"event","time":"T","level":"warn","event":"x","kid":"\u001b[31m\nfake"}"#;
         assert!(!text(hostile, false).contains(['\u{1b}', '\n']));
-        assert_eq!(text(hostile, true).matches('\u{1b}').count(), 6, "ours only");
+        assert_eq!(
+            text(hostile, true).matches('\u{1b}').count(),
+            6,
+            "ours only"
+        );
     }
 }

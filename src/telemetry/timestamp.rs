@@ -102,8 +102,16 @@ mod tests {
         let milliseconds = Milliseconds::default();
         assert_eq!(milliseconds.of(at(100, 7)), 0);
         assert_eq!(milliseconds.of(at(100, 257)), 250);
-        assert_eq!(milliseconds.of(at(101, 507)), 0, "the wall clock is right about the second");
+        assert_eq!(
+            milliseconds.of(at(101, 507)),
+            0,
+            "the wall clock is right about the second"
+        );
         assert_eq!(milliseconds.of(at(101, 607)), 100);
-        assert_eq!(milliseconds.of(at(50, 700)), 999, "after a step back, time within the second stands");
+        assert_eq!(
+            milliseconds.of(at(50, 700)),
+            999,
+            "after a step back, time within the second stands"
+        );
     }
 }
