@@ -7,22 +7,33 @@ mod cache;
 mod claims;
 mod credential;
 mod issuer;
+mod json;
 mod key_set;
+#[cfg(test)]
+pub(crate) mod tests;
 mod token;
+mod verify;
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub use cache::TokenCache;
-pub use claims::Claims;
-pub use issuer::{
-    Audiences, ClaimMappings, ClaimPath, Issuer, IssuerSettings, Issuers, KeyIdRule, TokenSources,
-};
-pub use key_set::{Algorithm, KeyCell, KeySet, KeySetError, KeyState, SkippedKey, Thumbprint};
+use http::HeaderMap;
 
-use crate::authz::{Route, Routed};
+pub use cache::{DEFAULT_CACHE_BYTES, TokenCache};
+pub use claims::{ClaimPath, ClaimPathError, Claims};
+pub use issuer::{
+    Audiences, ClaimMappings, Issuer, IssuerSettings, Issuers, KeyIdRule, TokenSources,
+};
+pub use json::{Json, JsonError, Members};
+pub use key_set::{
+    Algorithm, KeyCell, KeyInfo, KeySet, KeySetError, KeyState, SkippedKey, Thumbprint,
+};
+
+use self::credential::Source;
+use self::verify::{Failure, Origin};
+use crate::authz::{ActorToken, Demand, Route, Routed};
 use crate::clock::{Now, UnixTime};
-use crate::rejection::Rejection;
+use crate::rejection::{Rejection, TokenFault};
 use crate::request::{Head, Opener, Refused};
 
 /// The authenticated party, or explicitly nobody in particular.
@@ -86,14 +97,241 @@ pub struct KeyWanted {
 }
 
 /// Verifies the credentials of a routed request.
+///
+/// What the credential was, is taken out of the head where the upstream must not see it: the second token's header, and
+/// the token among the WebSocket subprotocols. `Authorization` stays; whether it is forwarded, the route says.
 pub fn identify<B>(
-    routed: Routed<B>,
+    mut routed: Routed<B>,
     issuers: &Issuers,
     cache: &mut TokenCache,
     now: Now,
 ) -> Identified<B> {
-    let _ = (issuers, cache, now);
-    Identified::Rejected(routed.refuse(Rejection::NoToken))
+    let head = routed.head();
+    let asked = Asked {
+        headers: head.headers(),
+        query: head.path().target.query(),
+        demand: routed.demand(),
+        actor: routed.actor_token(),
+    };
+    let (principal, actor) = match asked.authenticate(issuers, cache, now) {
+        Ok(known) => known,
+        Err(Denied::NeedsKey(wanted)) => return Identified::NeedsKey(routed, wanted),
+        Err(Denied::Rejected(rejection)) => {
+            return Identified::Rejected(routed.refuse(rejection));
+        }
+    };
+    let actor_header = routed.actor_token().map(|actor| actor.header.clone());
+    let headers = &mut routed.head_mut().headers;
+    if let Some(name) = actor_header {
+        headers.remove(name);
+    }
+    if issuers.sources().websocket_protocol {
+        credential::strip_websocket(headers);
+    }
+    Identified::Known(Known {
+        routed,
+        principal,
+        actor,
+    })
+}
+
+/// What authentication looks at: a request's credentials and what its route asks of them.
+struct Asked<'a> {
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    demand: Demand,
+    actor: Option<&'a ActorToken>,
+}
+
+enum Denied {
+    Rejected(Rejection),
+    NeedsKey(KeyWanted),
+}
+
+impl From<Rejection> for Denied {
+    fn from(rejection: Rejection) -> Self {
+        Self::Rejected(rejection)
+    }
+}
+
+impl From<Failure> for Denied {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Fault(fault) => Self::Rejected(Rejection::InvalidToken(fault)),
+            Failure::NeedsKey(wanted) => Self::NeedsKey(wanted),
+        }
+    }
+}
+
+type Parties = (Principal, Option<Rc<Verified>>);
+
+impl Asked<'_> {
+    fn authenticate(
+        &self,
+        issuers: &Issuers,
+        cache: &mut TokenCache,
+        now: Now,
+    ) -> Result<Parties, Denied> {
+        if self.demand == Demand::Public {
+            return Ok((Principal::Anonymous, None));
+        }
+        let principal = self.principal(issuers, cache, now)?;
+        let actor = match self.actor {
+            Some(actor) => self.actor(actor, issuers, cache, now)?,
+            None => None,
+        };
+        Ok((principal, actor))
+    }
+
+    fn principal(
+        &self,
+        issuers: &Issuers,
+        cache: &mut TokenCache,
+        now: Now,
+    ) -> Result<Principal, Denied> {
+        let Some(credential) = credential::find(self.headers, self.query, issuers.sources())?
+        else {
+            return match self.demand {
+                Demand::Public | Demand::Optional => Ok(Principal::Anonymous),
+                Demand::Opaque | Demand::Token => Err(Rejection::NoToken.into()),
+            };
+        };
+        if self.demand == Demand::Opaque
+            && credential.source == Source::Bearer
+            && !token::looks_like_jwt(&credential.token)
+        {
+            return opaque(&credential.token, issuers)
+                .map_err(|fault| Rejection::InvalidToken(fault).into());
+        }
+        let origin = Origin {
+            source: credential.source,
+            issuer: None,
+        };
+        verify::verify(&credential.token, origin, issuers, cache, now)
+            .map(Principal::Known)
+            .map_err(Into::into)
+    }
+
+    fn actor(
+        &self,
+        actor: &ActorToken,
+        issuers: &Issuers,
+        cache: &mut TokenCache,
+        now: Now,
+    ) -> Result<Option<Rc<Verified>>, Denied> {
+        let Some(value) = credential::single(self.headers, &actor.header)? else {
+            return if actor.required {
+                Err(Rejection::InvalidToken(TokenFault::ActorMissing).into())
+            } else {
+                Ok(None)
+            };
+        };
+        let origin = Origin {
+            source: Source::Header,
+            issuer: Some(&actor.issuer),
+        };
+        match verify::verify(value.as_bytes(), origin, issuers, cache, now) {
+            Ok(verified) => Ok(Some(verified)),
+            Err(Failure::Fault(_)) => Err(Rejection::InvalidToken(TokenFault::Actor).into()),
+            Err(Failure::NeedsKey(wanted)) => Err(Denied::NeedsKey(wanted)),
+        }
+    }
+}
+
+/// A token that nobody here can verify: bounded, and of the characters that a bearer token may have.
+fn opaque(token: &[u8], issuers: &Issuers) -> Result<Principal, TokenFault> {
+    if token.len() > issuers.token_bytes() {
+        return Err(TokenFault::TooLarge);
+    }
+    if !credential::is_b64token(token) {
+        return Err(TokenFault::Malformed);
+    }
+    Ok(Principal::Opaque)
+}
+
+impl Verified {
+    /// Whose token it is.
+    #[must_use]
+    pub const fn issuer(&self) -> &Arc<Issuer> {
+        &self.issuer
+    }
+
+    /// The key that it was verified with.
+    #[must_use]
+    pub const fn thumbprint(&self) -> Thumbprint {
+        self.thumbprint
+    }
+
+    /// All claims.
+    #[must_use]
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The subject; never empty.
+    #[must_use]
+    pub fn subject(&self) -> Option<&str> {
+        self.subject.as_deref()
+    }
+
+    /// The client; never empty.
+    #[must_use]
+    pub fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
+    /// The account; never empty.
+    #[must_use]
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// Scopes, implied ones included; sorted, unique.
+    #[must_use]
+    pub fn scopes(&self) -> &[Box<str>] {
+        &self.scopes
+    }
+
+    /// Roles; sorted, unique.
+    #[must_use]
+    pub fn roles(&self) -> &[Box<str>] {
+        &self.roles
+    }
+
+    /// Groups; sorted, unique.
+    #[must_use]
+    pub fn groups(&self) -> &[Box<str>] {
+        &self.groups
+    }
+
+    /// Whether `scope` was granted or is implied.
+    #[must_use]
+    pub fn has_scope(&self, scope: &str) -> bool {
+        self.scopes
+            .binary_search_by(|own| (**own).cmp(scope))
+            .is_ok()
+    }
+
+    /// Namespace and name of a Kubernetes ServiceAccount; `None` for tokens of any other issuer, whatever they say.
+    #[must_use]
+    pub fn service_account(&self) -> Option<(&str, &str)> {
+        if !self.issuer.settings.kubernetes {
+            return None;
+        }
+        verify::service_account(self.subject.as_deref()?)
+    }
+
+    /// When the token ends for us: `exp` plus leeway.
+    #[must_use]
+    pub fn until(&self) -> UnixTime {
+        self.expires.plus(self.issuer.leeway())
+    }
+
+    /// `exp`.
+    #[must_use]
+    pub const fn expires(&self) -> UnixTime {
+        self.expires
+    }
 }
 
 impl<B> Known<B> {

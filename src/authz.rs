@@ -20,6 +20,19 @@ use crate::clock::{Now, UnixTime};
 use crate::rejection::Rejection;
 use crate::request::{Canonical, Head, Opener, Refused};
 
+/// What a route asks of credentials, for the method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// `anyone`: no token is looked at.
+    Public,
+    /// `anonymous`: no token passes as anonymous, a bad one is refused.
+    Optional,
+    /// `opaque`: a bearer token that is no JWT passes untouched; one shaped like a JWT must verify.
+    Opaque,
+    /// A token that holds. `nobody` asks for it too, so that a refusal does not tell strangers about the route.
+    Token,
+}
+
 /// A request that one route owns, with the values of the path's parameters.
 #[derive(Debug)]
 pub struct Routed<B> {
@@ -54,6 +67,18 @@ impl<B> Routed<B> {
     #[must_use]
     pub const fn route(&self) -> &Arc<Route> {
         &self.route
+    }
+
+    /// What the route asks of credentials for this request's method.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        Demand::Token
+    }
+
+    /// The second token that the route takes.
+    #[must_use]
+    pub fn actor_token(&self) -> Option<&ActorToken> {
+        None
     }
 
     /// The generation of the policy that was used.

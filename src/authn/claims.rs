@@ -1,3 +1,249 @@
-/// A verified payload: a JSON object without duplicate names.
-#[derive(Debug)]
-pub struct Claims {}
+use super::json::{Json, Members};
+use crate::clock::UnixTime;
+
+#[cfg(test)]
+mod tests;
+
+/// A verified payload: a JSON object without duplicate names. `Debug` does not show it.
+#[derive(Clone, Debug)]
+pub struct Claims(Members);
+
+impl Claims {
+    /// Reads a payload. Nothing is verified by that: it is for `explain --claims` and for tests.
+    ///
+    /// # Errors
+    /// The text is not one strict JSON object.
+    pub fn parse(text: &[u8]) -> Result<Self, super::JsonError> {
+        match Json::parse(text)? {
+            Json::Object(members) => Ok(Self(members)),
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {
+                Err(super::JsonError::Syntax)
+            }
+        }
+    }
+
+    pub(super) const fn new(members: Members) -> Self {
+        Self(members)
+    }
+
+    /// The value at `path`, `null` included.
+    #[must_use]
+    pub fn get(&self, path: &ClaimPath) -> Option<&Json> {
+        path.find(&self.0)
+    }
+
+    /// The top-level claim `name`, `null` included.
+    #[must_use]
+    pub fn top(&self, name: &str) -> Option<&Json> {
+        self.0.get(name)
+    }
+
+    /// The first of `homes` that is there, even with a value of the wrong type: falling through to the next one would
+    /// let a token choose.
+    pub(super) fn first(&self, homes: &[ClaimPath]) -> Option<&Json> {
+        homes.iter().find_map(|home| self.get(home))
+    }
+
+    pub(super) fn weight(&self) -> usize {
+        self.0
+            .iter()
+            .map(|(name, value)| name.len() + 32 + value.weight())
+            .sum()
+    }
+}
+
+/// A place in the claims: `realm_access.roles`, or the JSON pointer `/resource_access/my.client/roles` (RFC 6901).
+///
+/// The dotted form descends at dots. Names may contain dots themselves (`kubernetes.io`, `https://example.org/tenant`):
+/// at each level the longest name that exists wins, so `kubernetes.io` is that claim, and `kubernetes.io.namespace` is
+/// the `namespace` inside it. Once a name was chosen, shorter ones are not tried. The pointer form takes every name
+/// literally.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimPath {
+    /// At least one.
+    names: Vec<String>,
+    pointer: bool,
+}
+
+/// A text that is no claim path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClaimPathError {
+    /// Nothing, or nothing between two dots.
+    #[error("a name in the claim path is empty")]
+    EmptyName,
+    /// `~` is followed by neither `0` nor `1` (RFC 6901 section 3).
+    #[error("\"~\" in a JSON pointer must be written \"~0\"")]
+    Escape,
+}
+
+impl ClaimPath {
+    /// Reads the dotted form, or the pointer form when it begins with a slash.
+    ///
+    /// # Errors
+    /// An empty name, or a wrong escape in a pointer.
+    pub fn parse(text: &str) -> Result<Self, ClaimPathError> {
+        let Some(pointer) = text.strip_prefix('/') else {
+            let names: Vec<String> = text.split('.').map(Into::into).collect();
+            if names.iter().any(String::is_empty) {
+                return Err(ClaimPathError::EmptyName);
+            }
+            return Ok(Self {
+                names,
+                pointer: false,
+            });
+        };
+        let names = pointer
+            .split('/')
+            .map(unescape)
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            names,
+            pointer: true,
+        })
+    }
+
+    /// The path of the top-level claim `name`, whatever is in the name.
+    #[must_use]
+    pub fn top(name: &str) -> Self {
+        Self {
+            names: vec![name.to_owned()],
+            pointer: true,
+        }
+    }
+
+    /// The last name as written.
+    pub(super) fn last(&self) -> &str {
+        self.names.last().map_or("", String::as_str)
+    }
+
+    fn find<'a>(&self, members: &'a Members) -> Option<&'a Json> {
+        let mut members = members;
+        let mut names = self.names.as_slice();
+        loop {
+            let longest = if self.pointer { 1 } else { names.len() };
+            let (value, used) = (1..=longest)
+                .rev()
+                .filter_map(|count| Some((members.get_joined(names.get(..count)?)?, count)))
+                .next()?;
+            names = names.get(used..)?;
+            if names.is_empty() {
+                return Some(value);
+            }
+            members = value.as_object()?;
+        }
+    }
+}
+
+impl std::fmt::Display for ClaimPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if !self.pointer {
+            return f.write_str(&self.names.join("."));
+        }
+        for name in &self.names {
+            write!(f, "/{}", name.replace('~', "~0").replace('/', "~1"))?;
+        }
+        Ok(())
+    }
+}
+
+fn unescape(name: &str) -> Result<String, ClaimPathError> {
+    let mut parts = name.split('~');
+    let mut unescaped = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let rest = if let Some(rest) = part.strip_prefix('0') {
+            unescaped.push('~');
+            rest
+        } else if let Some(rest) = part.strip_prefix('1') {
+            unescaped.push('/');
+            rest
+        } else {
+            return Err(ClaimPathError::Escape);
+        };
+        unescaped.push_str(rest);
+    }
+    Ok(unescaped)
+}
+
+/// A NumericDate (RFC 7519 section 2): any JSON number, fractions and exponents included. What does not fit into 64 bits
+/// stops at their ends, so that `1e400` is far in the future and over every cap, and nothing overflows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NumericDate {
+    floor: i64,
+    fraction: bool,
+}
+
+impl NumericDate {
+    /// `None` when the value is not a number.
+    pub(super) fn read(value: &Json) -> Option<Self> {
+        let Json::Number(text) = value else {
+            return None;
+        };
+        let (negative, text) = match text.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, &**text),
+        };
+        let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, saturating_exponent(exponent)?),
+            None => (text, 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        // The decimal point stands after this many of the digits.
+        let point = i64::try_from(whole.len()).ok()?.saturating_add(exponent);
+        let mut value: i64 = 0;
+        let mut rest = false;
+        let mut at: i64 = 0;
+        for digit in whole.bytes().chain(fraction.bytes()) {
+            let digit = i64::from(digit.wrapping_sub(b'0'));
+            if at < point {
+                value = value.saturating_mul(10).saturating_add(digit);
+            } else {
+                rest |= digit != 0;
+            }
+            at = at.saturating_add(1);
+        }
+        // Digits that the exponent adds; a value that has reached the end, or is zero, does not change any more.
+        while at < point && value != 0 && value != i64::MAX {
+            value = value.saturating_mul(10);
+            at = at.saturating_add(1);
+        }
+        Some(if negative {
+            Self {
+                floor: value.saturating_neg().saturating_sub(i64::from(rest)),
+                fraction: rest,
+            }
+        } else {
+            Self {
+                floor: value,
+                fraction: rest,
+            }
+        })
+    }
+
+    /// The second that it lies in.
+    pub(super) const fn floor(self) -> UnixTime {
+        UnixTime::from_secs(self.floor)
+    }
+
+    /// The first whole second that is not before it.
+    pub(super) fn ceil(self) -> UnixTime {
+        UnixTime::from_secs(self.floor.saturating_add(i64::from(self.fraction)))
+    }
+}
+
+fn saturating_exponent(text: &str) -> Option<i64> {
+    let (sign, digits) = match text.as_bytes().first()? {
+        b'-' => (-1, text.get(1..)?),
+        b'+' => (1, text.get(1..)?),
+        _ => (1, text),
+    };
+    // No token has room for a number whose digits such an exponent would not push out of every range.
+    let magnitude: i64 = digits
+        .bytes()
+        .fold(0_i64, |sum, digit| {
+            sum.saturating_mul(10)
+                .saturating_add(i64::from(digit.wrapping_sub(b'0')))
+        })
+        .min(1_000_000);
+    Some(magnitude * sign)
+}

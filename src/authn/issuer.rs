@@ -1,11 +1,21 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::claims::ClaimPath;
 use super::{Algorithm, KeyCell};
 
+#[cfg(test)]
+mod tests;
+
+/// Most leeway that is granted, whatever is configured.
+const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
+/// Token limit where no issuer says otherwise.
+const DEFAULT_TOKEN_BYTES: usize = 16 * 1024;
+
 /// Configured trust in the tokens of one issuer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IssuerSettings {
     /// The name that policy, logs and metrics use.
     pub name: Arc<str>,
@@ -54,7 +64,7 @@ pub enum KeyIdRule {
     /// It is refused.
     #[default]
     Required,
-    /// It is verified with the set's only eligible key; refused when there are several.
+    /// It is verified with the set's only usable key; refused when there are several.
     OnlyKey,
 }
 
@@ -67,12 +77,8 @@ pub struct TokenSources {
     pub websocket_protocol: bool,
 }
 
-/// A place in the claims: `realm_access.roles`, `/resource_access/my.client/roles`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimPath(pub Vec<String>);
-
 /// Homes of what policy speaks about; of several, the first that is present.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimMappings {
     /// Default `sub`.
     pub subject: Vec<ClaimPath>,
@@ -88,36 +94,200 @@ pub struct ClaimMappings {
     pub groups: Vec<ClaimPath>,
 }
 
-/// A compiled issuer.
+impl Default for ClaimMappings {
+    fn default() -> Self {
+        let nested =
+            |names: &str| ClaimPath::parse(names).unwrap_or_else(|_| ClaimPath::top(names));
+        Self {
+            subject: vec![ClaimPath::top("sub")],
+            client: vec![ClaimPath::top("azp"), ClaimPath::top("client_id")],
+            account: Vec::new(),
+            scopes: vec![ClaimPath::top("scope"), ClaimPath::top("scp")],
+            roles: vec![ClaimPath::top("roles"), nested("realm_access.roles")],
+            groups: vec![ClaimPath::top("groups")],
+        }
+    }
+}
+
+/// A compiled issuer: nothing of it is parsed again per request.
 #[derive(Debug)]
 pub struct Issuer {
     pub(crate) settings: IssuerSettings,
     pub(crate) keys: Arc<KeyCell>,
+    /// Seconds.
+    leeway: i64,
+    /// Scope → everything it implies, directly or not; without itself.
+    implied: HashMap<Box<str>, Box<[Box<str>]>>,
 }
 
 impl Issuer {
     /// Compiles settings; `keys` outlives configuration reloads.
     #[must_use]
-    pub const fn new(settings: IssuerSettings, keys: Arc<KeyCell>) -> Self {
-        Self { settings, keys }
+    pub fn new(settings: IssuerSettings, keys: Arc<KeyCell>) -> Self {
+        let leeway = settings.leeway.min(MAX_LEEWAY).as_secs();
+        let implied = settings
+            .scope_implies
+            .keys()
+            .map(|scope| {
+                (
+                    scope.as_str().into(),
+                    closure(&settings.scope_implies, scope),
+                )
+            })
+            .collect();
+        Self {
+            settings,
+            keys,
+            leeway: i64::try_from(leeway).unwrap_or(0),
+            implied,
+        }
+    }
+
+    /// The name that policy, logs and metrics use.
+    #[must_use]
+    pub const fn name(&self) -> &Arc<str> {
+        &self.settings.name
+    }
+
+    /// As configured.
+    #[must_use]
+    pub const fn settings(&self) -> &IssuerSettings {
+        &self.settings
+    }
+
+    /// Where its keys are.
+    #[must_use]
+    pub const fn keys(&self) -> &Arc<KeyCell> {
+        &self.keys
+    }
+
+    /// Allowed clock skew in seconds, at most 60.
+    #[must_use]
+    pub const fn leeway(&self) -> i64 {
+        self.leeway
+    }
+
+    /// `scopes` and what they imply, sorted, unique.
+    pub(super) fn expand(&self, scopes: Vec<&str>) -> Vec<Box<str>> {
+        let mut all: Vec<Box<str>> = Vec::with_capacity(scopes.len());
+        for scope in scopes {
+            if let Some(implied) = self.implied.get(scope) {
+                all.extend(implied.iter().cloned());
+            }
+            all.push(scope.into());
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Whether a token that one of the two accepted would be judged alike by the other: after a reload that did not
+    /// touch the issuer, verdicts stay good.
+    pub(super) fn same_definition(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.keys, &other.keys) && self.settings == other.settings
     }
 }
 
+/// Everything that `scope` implies; loops end because each scope is entered once.
+fn closure(implies: &BTreeMap<String, Vec<String>>, scope: &str) -> Box<[Box<str>]> {
+    let mut seen = BTreeSet::from([scope]);
+    let mut open = vec![scope];
+    while let Some(next) = open.pop() {
+        for implied in implies.get(next).into_iter().flatten() {
+            if seen.insert(implied) {
+                open.push(implied);
+            }
+        }
+    }
+    seen.remove(scope);
+    seen.into_iter().map(Into::into).collect()
+}
+
 /// All trusted issuers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Issuers {
     list: Vec<Arc<Issuer>>,
+    by_iss: HashMap<Box<str>, usize>,
+    /// The largest token that any issuer takes; nothing beyond is read.
+    token_bytes: usize,
+    /// Sources that at least one issuer has opted in to.
+    sources: TokenSources,
+}
+
+impl Default for Issuers {
+    fn default() -> Self {
+        Self::new(Vec::new())
+    }
 }
 
 impl Issuers {
-    /// Of `list`; the configuration has made sure that no two share a name or an `iss`.
+    /// Of `list`; the configuration has made sure that no two share a name or an `iss`. Should two share an `iss`
+    /// nevertheless, nobody gets it.
     #[must_use]
-    pub const fn new(list: Vec<Arc<Issuer>>) -> Self {
-        Self { list }
+    pub fn new(list: Vec<Arc<Issuer>>) -> Self {
+        let mut by_iss = HashMap::new();
+        let mut shared = Vec::new();
+        let mut sources = TokenSources::default();
+        for (position, issuer) in list.iter().enumerate() {
+            for iss in &issuer.settings.issuers {
+                let former = by_iss.insert(iss.as_str().into(), position);
+                if former.is_some_and(|former| former != position) {
+                    shared.push(iss.as_str());
+                }
+            }
+            sources.basic_password |= issuer.settings.token_sources.basic_password;
+            sources.websocket_protocol |= issuer.settings.token_sources.websocket_protocol;
+        }
+        for iss in shared {
+            by_iss.remove(iss);
+        }
+        let token_bytes = list
+            .iter()
+            .map(|issuer| issuer.settings.token_bytes)
+            .max()
+            .unwrap_or(DEFAULT_TOKEN_BYTES);
+        Self {
+            by_iss,
+            token_bytes,
+            sources,
+            list,
+        }
     }
 
     /// In the order of the configuration.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Issuer>> {
         self.list.iter()
+    }
+
+    /// The issuer called `name`.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&Arc<Issuer>> {
+        self.list.iter().find(|issuer| &**issuer.name() == name)
+    }
+
+    /// The issuer whose tokens say `iss`, byte for byte.
+    #[must_use]
+    pub fn by_iss(&self, iss: &str) -> Option<&Arc<Issuer>> {
+        self.list.get(*self.by_iss.get(iss)?)
+    }
+
+    /// The issuer that is defined now as `issuer` was when a verdict was made. After a reload the definitions are
+    /// compared, else a pointer is.
+    pub(super) fn current(&self, issuer: &Arc<Issuer>) -> Option<&Arc<Issuer>> {
+        self.list
+            .iter()
+            .find(|own| Arc::ptr_eq(own, issuer))
+            .or_else(|| {
+                self.named(issuer.name())
+                    .filter(|own| own.same_definition(issuer))
+            })
+    }
+
+    pub(super) const fn token_bytes(&self) -> usize {
+        self.token_bytes
+    }
+
+    pub(super) const fn sources(&self) -> TokenSources {
+        self.sources
     }
 }

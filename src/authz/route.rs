@@ -15,7 +15,14 @@ pub struct MethodTable {}
 
 /// A second token that a route takes.
 #[derive(Debug)]
-pub struct ActorToken {}
+pub struct ActorToken {
+    /// Where it stands: the token alone, no scheme.
+    pub header: http::HeaderName,
+    /// The name of the only issuer that counts.
+    pub issuer: std::sync::Arc<str>,
+    /// Whether a request without it is refused.
+    pub required: bool,
+}
 
 /// A route as configured.
 #[derive(Debug)]
