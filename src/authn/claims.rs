@@ -69,7 +69,7 @@ pub struct ClaimPath {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClaimPathError {
-    /// Nothing, or nothing between two dots.
+    /// Nothing, or nothing between two dots or slashes.
     #[error("a name in the claim path is empty")]
     EmptyName,
     /// `~` is followed by neither `0` nor `1` (RFC 6901 section 3).
@@ -83,23 +83,17 @@ impl ClaimPath {
     /// # Errors
     /// An empty name, or a wrong escape in a pointer.
     pub fn parse(text: &str) -> Result<Self, ClaimPathError> {
-        let Some(pointer) = text.strip_prefix('/') else {
-            let names: Vec<String> = text.split('.').map(Into::into).collect();
-            if names.iter().any(String::is_empty) {
-                return Err(ClaimPathError::EmptyName);
-            }
-            return Ok(Self {
-                names,
-                pointer: false,
-            });
+        let pointer = text.strip_prefix('/');
+        let names: Vec<String> = match pointer {
+            Some(names) => names.split('/').map(unescape).collect::<Result<_, _>>()?,
+            None => text.split('.').map(Into::into).collect(),
         };
-        let names = pointer
-            .split('/')
-            .map(unescape)
-            .collect::<Result<Vec<_>, _>>()?;
+        if names.iter().any(String::is_empty) {
+            return Err(ClaimPathError::EmptyName);
+        }
         Ok(Self {
             names,
-            pointer: true,
+            pointer: pointer.is_some(),
         })
     }
 

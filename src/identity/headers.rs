@@ -84,27 +84,12 @@ impl Source {
             "actor.subject" => Self::ActorSubject,
             _ => match text.strip_prefix("claims.") {
                 Some(path) => Self::Claim(
-                    claim_path(path).ok_or_else(|| SourceError::Claim(text.to_owned()))?,
+                    ClaimPath::parse(path).map_err(|_| SourceError::Claim(text.to_owned()))?,
                 ),
                 None => return Err(SourceError::Unknown(text.to_owned())),
             },
         })
     }
-}
-
-/// A dotted path, or an RFC 6901 pointer for names that contain dots.
-fn claim_path(text: &str) -> Option<ClaimPath> {
-    let steps: Vec<String> = match text.strip_prefix('/') {
-        Some(pointer) => pointer
-            .split('/')
-            .map(|step| step.replace("~1", "/").replace("~0", "~"))
-            .collect(),
-        None => text.split('.').map(str::to_owned).collect(),
-    };
-    steps
-        .iter()
-        .all(|step| !step.is_empty())
-        .then_some(ClaimPath(steps))
 }
 
 /// Where values come from.
