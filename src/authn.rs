@@ -192,11 +192,13 @@ impl Asked<'_> {
         let Some(credential) = credential::find(self.headers, self.query, issuers.sources())?
         else {
             return match self.demand {
-                Demand::Public | Demand::Optional => Ok(Principal::Anonymous),
+                Demand::Public | Demand::Optional | Demand::OptionalOpaque => {
+                    Ok(Principal::Anonymous)
+                }
                 Demand::Opaque | Demand::Token => Err(Rejection::NoToken.into()),
             };
         };
-        if self.demand == Demand::Opaque
+        if self.demand.takes_opaque()
             && credential.source == Source::Bearer
             && !token::looks_like_jwt(&credential.token)
         {

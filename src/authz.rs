@@ -1,43 +1,44 @@
 //! Authorization: whether the caller may. Route table, conditions, rate limits; pure.
 
+mod check;
 mod condition;
+mod evaluate;
+mod find;
 mod pattern;
 mod policy;
+mod preflight;
 mod rate_limit;
 mod route;
 mod table;
 
 use std::sync::Arc;
 
-pub use condition::{Alternative, Condition};
-pub use pattern::{HostPattern, PathPattern, PatternError};
-pub use policy::{Caller, Conflict, Policy, PolicyBuilder};
-pub use rate_limit::{RateLimit, RateLimitKey};
-pub use route::{Access, ActorToken, MethodTable, Route, RouteSettings};
+pub use check::{Conflict, RouteError, RouteFault, RoutePlace, fault_of_condition};
+pub use condition::{
+    AccountRule, ActorRule, Alternative, Caller, CertificateNames, ClaimValue, Condition,
+    ServiceAccount, ServiceAccountError,
+};
+pub use pattern::{HostPattern, PathPattern, PatternError, PatternSegment};
+pub use policy::{Policy, PolicyBuilder};
+pub use rate_limit::{RateLimit, RateLimitKey, RateLimitSettings, RateLimits};
+pub use route::{
+    Access, ActorToken, AuthorizationHeader, Demand, MethodRow, MethodTable, NearMiss, Route,
+    RouteSettings, TABLELESS_METHODS,
+};
 
 use crate::authn::{Known, Principal};
 use crate::clock::{Now, UnixTime};
 use crate::rejection::Rejection;
 use crate::request::{Canonical, Head, Opener, Refused};
 
-/// What a route asks of credentials, for the method of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// `anyone`: no token is looked at.
-    Public,
-    /// `anonymous`: no token passes as anonymous, a bad one is refused.
-    Optional,
-    /// `opaque`: a bearer token that is no JWT passes untouched; one shaped like a JWT must verify.
-    Opaque,
-    /// A token that holds. `nobody` asks for it too, so that a refusal does not tell strangers about the route.
-    Token,
-}
+#[cfg(test)]
+mod tests;
 
 /// A request that one route owns, with the values of the path's parameters.
 #[derive(Debug)]
 pub struct Routed<B> {
     request: Canonical<B>,
-    route: Arc<Route>,
+    found: find::Found,
     generation: u64,
 }
 
@@ -45,10 +46,19 @@ impl<B> Canonical<B> {
     /// Finds the route that owns the request, its method table and the limits that come before authentication.
     ///
     /// # Errors
-    /// No route, a near miss, a method that the route does not list, a path that the route does not take, or a limit.
+    /// No route, a near miss, a method that the route does not list, a path or an upgrade that the route does not take,
+    /// a method that is for nobody, or a limit.
     pub fn route(self, policy: &Policy, now: Now) -> Result<Routed<B>, Box<Refused<B>>> {
-        let _ = (policy, now);
-        Err(self.refuse(Rejection::NoRoute))
+        match find::find(policy, self.head(), now) {
+            Ok(found) => Ok(Routed {
+                request: self,
+                found,
+                generation: policy.generation(),
+            }),
+            Err(find::NotFound { rejection, route }) => {
+                Err(self.refuse(rejection).with(|facts| facts.route = route))
+            }
+        }
     }
 }
 
@@ -66,19 +76,32 @@ impl<B> Routed<B> {
     /// The route that owns the request.
     #[must_use]
     pub const fn route(&self) -> &Arc<Route> {
-        &self.route
+        &self.found.route
     }
 
-    /// What the route asks of credentials for this request's method.
+    /// What the route asks of the request's credential.
     #[must_use]
     pub fn demand(&self) -> Demand {
-        Demand::Token
+        self.found.demand()
     }
 
-    /// The second token that the route takes.
+    /// The second token that the route takes. Its header is stripped even where no token is looked at.
     #[must_use]
     pub fn actor_token(&self) -> Option<&ActorToken> {
-        None
+        self.route().actor_token()
+    }
+
+    /// The decoded segment of the path under this parameter.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.found.parameter(self.head(), name)
+    }
+
+    /// Whether this is a CORS preflight that we answer ourselves (`preflight: answer`), from
+    /// [`Route::allowed_methods`]. It cannot go on: [`Known::authorize`] refuses it.
+    #[must_use]
+    pub fn is_preflight_to_answer(&self) -> bool {
+        self.found.is_preflight_to_answer()
     }
 
     /// The generation of the policy that was used.
@@ -89,12 +112,12 @@ impl<B> Routed<B> {
 
     pub(crate) fn open(self, opener: &Opener) -> (Box<Head>, Arc<Route>, B) {
         let (head, sealed) = self.request.open(opener);
-        (head, self.route, sealed)
+        (head, self.found.route, sealed)
     }
 
     /// Ends the request's way here.
     pub(crate) fn refuse(self, rejection: Rejection) -> Box<Refused<B>> {
-        let route = self.route;
+        let route = self.found.route;
         self.request
             .refuse(rejection)
             .with(|facts| facts.route = Some(route))
@@ -110,13 +133,42 @@ pub struct Allowed<B> {
 }
 
 impl<B> Known<B> {
-    /// Decides.
+    /// Decides: the first alternative that holds names the caller; then the limits that come after authentication.
     ///
     /// # Errors
-    /// No alternative of the route holds, or a limit.
+    /// No alternative of the route holds (the rejection is that of the one that came closest), or a limit.
     pub fn authorize(self, now: Now) -> Result<Allowed<B>, Box<Refused<B>>> {
-        let _ = now;
-        Err(self.refuse(Rejection::NoRoute))
+        let decided = evaluate::decide(self.routed(), self.principal(), self.actor()).and_then(|caller| {
+            evaluate::limit(self.routed(), self.principal(), now)
+                .map_err(|rejection| (rejection, caller.clone()))?;
+            Ok(caller)
+        });
+        match decided {
+            Ok(caller) => {
+                let until = self.principal().expires_with_leeway();
+                Ok(Allowed {
+                    known: self,
+                    caller,
+                    until,
+                })
+            }
+            Err((rejection, caller)) => {
+                Err(self.refuse(rejection).with(|facts| facts.caller = caller))
+            }
+        }
+    }
+}
+
+impl Principal {
+    /// The token's `exp` plus its issuer's leeway.
+    fn expires_with_leeway(&self) -> Option<UnixTime> {
+        match self {
+            Self::Known(verified) => {
+                let leeway = verified.issuer.settings.leeway.as_secs();
+                Some(verified.expires.plus(i64::try_from(leeway).unwrap_or(0)))
+            }
+            Self::Anonymous | Self::Opaque => None,
+        }
     }
 }
 

@@ -1,16 +1,132 @@
-/// Who may call: a name for an issuer and conditions.
+//! All routes of all listeners, and how they come together.
+
+use std::sync::Arc;
+
+use super::check::RouteError;
+use super::rate_limit::RateLimits;
+use super::route::{Route, RouteSettings};
+use super::table::Table;
+use crate::proxy::CorsSettings;
+
+#[cfg(test)]
+mod tests;
+
+/// All routes of all listeners, of one generation. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    generation: u64,
+    listeners: Arc<[ListenerPolicy]>,
+    routes: Arc<[Arc<Route>]>,
+}
+
+/// What one listener's requests meet.
 #[derive(Debug)]
-pub struct Caller {}
+pub(super) struct ListenerPolicy {
+    pub(super) name: Arc<str>,
+    pub(super) cors: Option<CorsSettings>,
+    pub(super) table: Table,
+}
 
-/// All routes of all listeners.
+impl Policy {
+    /// This policy as part of a generation; the same tables and the same rate limits.
+    #[must_use]
+    pub fn at(&self, generation: u64) -> Self {
+        Self {
+            generation,
+            ..self.clone()
+        }
+    }
+
+    /// The generation that requests carry on.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// All routes, in the order in which they were added.
+    #[must_use]
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    pub(super) fn listener(&self, name: &str) -> Option<&ListenerPolicy> {
+        self.listeners.iter().find(|listener| &*listener.name == name)
+    }
+}
+
+/// Takes listeners, then routes one by one, and reports everything that is wrong with each.
+///
+/// A policy that is built in spite of reported errors holds only the routes that were taken.
 #[derive(Debug, Default)]
-pub struct Policy {}
+pub struct PolicyBuilder {
+    limits: RateLimits,
+    listeners: Vec<ListenerPolicy>,
+    routes: Vec<Arc<Route>>,
+}
 
-/// Takes routes one by one and reports conflicts.
-#[derive(Debug, Default)]
-pub struct PolicyBuilder {}
+impl PolicyBuilder {
+    /// Nothing yet. Rate limits that `limits` knows from the configuration before go on counting.
+    #[must_use]
+    pub fn new(limits: &RateLimits) -> Self {
+        Self {
+            limits: limits.clone(),
+            ..Self::default()
+        }
+    }
 
-/// Two routes that can match one request with equal specificity.
-#[derive(Debug, thiserror::Error)]
-#[error("conflicts with another route")]
-pub struct Conflict {}
+    /// Adds a listener. All of them come before the first route.
+    pub fn listener(&mut self, name: &Arc<str>, cors: Option<CorsSettings>) {
+        self.listeners.push(ListenerPolicy {
+            name: Arc::clone(name),
+            cors,
+            table: Table::default(),
+        });
+    }
+
+    /// Adds a route to its listeners' tables.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the route by itself, and every path that another route (or this one) has already.
+    /// The route is not taken then.
+    pub fn route(&mut self, settings: RouteSettings) -> Result<(), Vec<RouteError>> {
+        let mut errors = settings.check();
+        let of_route = |listener: &&mut ListenerPolicy| {
+            settings.listener.as_ref().is_none_or(|name| *name == listener.name)
+        };
+        let mut tables: Vec<&mut Table> = self
+            .listeners
+            .iter_mut()
+            .filter(of_route)
+            .map(|listener| &mut listener.table)
+            .collect();
+        if tables.is_empty() {
+            errors.push(RouteError::unknown_listener());
+        }
+        for table in &tables {
+            errors.extend(table.conflicts(&settings));
+        }
+        if self.routes.iter().any(|route| *route.name() == settings.name) {
+            errors.push(RouteError::duplicate_name(&settings.name));
+        }
+        errors.dedup();
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let route = Arc::new(Route::compile(settings, &self.limits));
+        for table in &mut tables {
+            table.insert(&route);
+        }
+        self.routes.push(route);
+        Ok(())
+    }
+
+    /// The policy, as of generation 0; see [`Policy::at`].
+    #[must_use]
+    pub fn build(self) -> Policy {
+        Policy {
+            generation: 0,
+            listeners: self.listeners.into(),
+            routes: self.routes.into(),
+        }
+    }
+}

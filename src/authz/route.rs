@@ -1,43 +1,440 @@
+//! A route: what it matches, whom it allows, and what else it says about its requests.
+
 use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+
+use super::condition::{Alternative, Condition};
+use super::pattern::{HostPattern, PathPattern};
+use super::rate_limit::{RateLimit, RateLimitSettings, RateLimits};
+use crate::authn::ClaimPath;
+use crate::clock::UnixTime;
+use crate::proxy::AnswersName;
+use crate::request::PathAllowances;
+
+/// What an `allow` without a table speaks for.
+pub const TABLELESS_METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
+
+/// A route as configured.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RouteSettings {
+    /// What logs and metrics call it; unique.
+    pub name: Arc<str>,
+    /// The listener that it belongs to; `None`: all of them.
+    pub listener: Option<Arc<str>>,
+    /// The paths that it matches.
+    pub paths: Vec<PathPattern>,
+    /// The hosts that it is narrowed to; empty: any host.
+    pub hosts: Vec<HostPattern>,
+    /// Who may, per method.
+    pub table: MethodTable,
+    /// Parameters that are compared with ASCII case folded.
+    pub fold: Vec<Arc<str>>,
+    /// What two parsers could read differently, and this route's upstream is known to read as we do.
+    pub allowances: PathAllowances,
+    /// Near misses of more specific routes that this route would own.
+    pub near_miss: NearMiss,
+    /// Answer template; `None`: the listener's.
+    pub answers: Option<AnswersName>,
+    /// What becomes of `Authorization`.
+    pub authorization: AuthorizationHeader,
+    /// Protocols that a request may upgrade to (`Upgrade` tokens, RFC 9110 section 7.8).
+    pub upgrade: Vec<Box<str>>,
+    /// Response trailers and `TE: trailers` pass.
+    pub grpc: bool,
+    /// All of them hold.
+    pub rate_limit: Vec<RateLimitSettings>,
+    /// A second token.
+    pub actor_token: Option<ActorToken>,
+    /// Streams are cut when their token expires.
+    pub end_at_expiry: bool,
+    /// Most bytes of a request body; `None`: the listener's limit.
+    pub body_bytes: Option<u64>,
+    /// From the forwarded request's end to the response head; `None`: the listener's.
+    pub response_timeout: Option<Duration>,
+    /// A response that brings nothing for so long is cut; `None`: never.
+    pub idle_timeout: Option<Duration>,
+    /// `mode: observe` until this time: decided and recorded, not enforced.
+    pub observe: Option<UnixTime>,
+}
+
+impl RouteSettings {
+    /// A route with these paths and this table that says nothing else.
+    #[must_use]
+    pub fn new(name: &str, paths: Vec<PathPattern>, table: MethodTable) -> Self {
+        Self {
+            name: name.into(),
+            listener: None,
+            paths,
+            hosts: Vec::new(),
+            table,
+            fold: Vec::new(),
+            allowances: PathAllowances::default(),
+            near_miss: NearMiss::Refuse,
+            answers: None,
+            authorization: AuthorizationHeader::Strip,
+            upgrade: Vec::new(),
+            grpc: false,
+            rate_limit: Vec::new(),
+            actor_token: None,
+            end_at_expiry: false,
+            body_bytes: None,
+            response_timeout: None,
+            idle_timeout: None,
+            observe: None,
+        }
+    }
+}
+
+/// Methods to access.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MethodTable {
+    /// Without a table: for all of [`TABLELESS_METHODS`].
+    Every(Access),
+    /// For the methods that are listed, and no others: `GET` does not speak for `HEAD`.
+    Rows(Vec<MethodRow>),
+}
+
+impl MethodTable {
+    /// Who may, row by row; one row without a table.
+    pub fn accesses(&self) -> impl Iterator<Item = &Access> {
+        let (every, rows) = match self {
+            Self::Every(access) => (Some(access), None),
+            Self::Rows(rows) => (None, Some(rows)),
+        };
+        every
+            .into_iter()
+            .chain(rows.into_iter().flatten().map(|row| &row.access))
+    }
+
+    /// Puts conditions in the order of [`Condition::stage`], so that what fails last is what was closest to holding.
+    fn sort_conditions(&mut self) {
+        let sort = |access: &mut Access| {
+            if let Access::Rules { alternatives, .. } = access {
+                for alternative in alternatives {
+                    alternative.conditions.sort_by_key(Condition::stage);
+                }
+            }
+        };
+        match self {
+            Self::Every(access) => sort(access),
+            Self::Rows(rows) => rows.iter_mut().for_each(|row| sort(&mut row.access)),
+        }
+    }
+}
+
+fn scopes_of_row(access: &Access) -> RowScopes {
+    match access {
+        Access::Nobody | Access::Anyone => Box::default(),
+        Access::Rules { alternatives, .. } => alternatives.iter().map(Alternative::scopes).collect(),
+    }
+}
+
+/// One line of a table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodRow {
+    /// For these methods, exact tokens.
+    pub methods: Vec<Method>,
+    /// Who may.
+    pub access: Access,
+}
 
 /// Who may, for the methods of one line of a table.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Access {
     /// `nobody`.
     Nobody,
     /// `anyone`: tokens are not looked at.
     Anyone,
+    /// A principal that one of the alternatives lets pass.
+    Rules {
+        /// `anonymous`: no token passes as anonymous; a bad one does not pass.
+        anonymous: bool,
+        /// `opaque`: a bearer token that is no JWT passes untouched and without identity.
+        opaque: bool,
+        /// One of them suffices; of several that hold, the first names the caller.
+        alternatives: Vec<Alternative>,
+    },
 }
 
-/// Methods to access.
-#[derive(Debug)]
-pub struct MethodTable {}
+/// What becomes of a request that this route owns only because of a letter's case or a slash at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NearMiss {
+    /// It is refused: many upstreams take `/Admin` and `/admin/` for `/admin`.
+    #[default]
+    Refuse,
+    /// It is this route's.
+    Allow,
+}
+
+/// What becomes of the client's `Authorization`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthorizationHeader {
+    /// The upstream does not get the token.
+    #[default]
+    Strip,
+    /// The upstream gets it as it came.
+    Forward,
+}
 
 /// A second token that a route takes.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActorToken {
-    /// Where it stands: the token alone, no scheme.
-    pub header: http::HeaderName,
-    /// The name of the only issuer that counts.
-    pub issuer: std::sync::Arc<str>,
+    /// The header that carries it, bare; never passed on as it came.
+    pub header: HeaderName,
+    /// The name of its issuer.
+    pub issuer: Arc<str>,
     /// Whether a request without it is refused.
     pub required: bool,
 }
 
-/// A route as configured.
-#[derive(Debug)]
-pub struct RouteSettings {}
+/// What a route asks of a request's credential. [`crate::authn`] answers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Demand {
+    /// No token is looked at; the principal is anonymous.
+    Public,
+    /// No token passes as anonymous; one that is there must hold.
+    Optional,
+    /// A token is needed; a bearer token that is no JWT passes as opaque, one shaped like a JWT must hold.
+    Opaque,
+    /// [`Demand::Opaque`], and no token passes as anonymous.
+    OptionalOpaque,
+    /// A token that holds.
+    Token,
+}
+
+impl Demand {
+    /// Whether a request without a token passes as anonymous.
+    #[must_use]
+    pub const fn takes_anonymous(self) -> bool {
+        matches!(self, Self::Public | Self::Optional | Self::OptionalOpaque)
+    }
+
+    /// Whether a bearer token that is no JWT passes as opaque.
+    #[must_use]
+    pub const fn takes_opaque(self) -> bool {
+        matches!(self, Self::Opaque | Self::OptionalOpaque)
+    }
+}
+
+impl Access {
+    /// What it asks of a credential.
+    #[must_use]
+    pub const fn demand(&self) -> Demand {
+        match self {
+            Self::Anyone => Demand::Public,
+            Self::Rules { anonymous, opaque, .. } => match (anonymous, opaque) {
+                (false, false) => Demand::Token,
+                (true, false) => Demand::Optional,
+                (false, true) => Demand::Opaque,
+                (true, true) => Demand::OptionalOpaque,
+            },
+            Self::Nobody => Demand::Token,
+        }
+    }
+}
 
 /// A compiled route.
 #[derive(Debug)]
 pub struct Route {
-    pub(crate) name: Arc<str>,
+    settings: RouteSettings,
+    /// Methods with their rows.
+    methods: Box<[(Method, usize)]>,
+    /// Per row.
+    scopes: Box<[RowScopes]>,
+    allow: Box<str>,
+    pub(super) before: Box<[Arc<RateLimit>]>,
+    pub(super) after: Box<[Arc<RateLimit>]>,
 }
 
+/// Per alternative of a row, the value of the challenge's `scope="…"` (RFC 6750 section 3).
+type RowScopes = Box<[Box<str>]>;
+
 impl Route {
-    /// The id that records and metrics use; from the configuration.
+    pub(super) fn compile(mut settings: RouteSettings, limits: &RateLimits) -> Self {
+        let every = TABLELESS_METHODS.map(|method| (method, 0));
+        let methods = match &settings.table {
+            MethodTable::Every(_) => every.into(),
+            MethodTable::Rows(rows) => rows
+                .iter()
+                .enumerate()
+                .flat_map(|(at, row)| row.methods.iter().map(move |method| (method.clone(), at)))
+                .collect::<Box<[_]>>(),
+        };
+        settings.table.sort_conditions();
+        let scopes = settings.table.accesses().map(scopes_of_row).collect();
+        let limited = |before: bool| {
+            let chosen = settings.rate_limit.iter().enumerate();
+            chosen
+                .filter(|(_, limit)| limit.before_authentication == before)
+                .map(|(at, limit)| limits.obtain(&settings.name, *limit, at))
+                .collect()
+        };
+        let (before, after) = (limited(true), limited(false));
+        let mut route = Self {
+            settings,
+            methods,
+            scopes,
+            allow: Box::default(),
+            before,
+            after,
+        };
+        let mut allow: Vec<&str> = route.usable_methods().map(Method::as_str).collect();
+        allow.sort_unstable();
+        route.allow = allow.join(", ").into();
+        route
+    }
+
+    /// The row of the table that speaks for a method. Methods are exact tokens (RFC 9110 section 9.1).
+    pub(super) fn row(&self, method: &Method) -> Option<usize> {
+        let found = self.methods.iter().find(|(own, _)| own == method);
+        found.map(|(_, row)| *row)
+    }
+
+    /// Who may, by row.
+    pub(super) fn access(&self, row: usize) -> Option<&Access> {
+        match &self.settings.table {
+            MethodTable::Every(access) => Some(access),
+            MethodTable::Rows(rows) => rows.get(row).map(|row| &row.access),
+        }
+    }
+
+    /// `scope="…"` of an alternative.
+    pub(super) fn scopes(&self, row: usize, alternative: usize) -> Option<&str> {
+        let scopes = self.scopes.get(row)?;
+        scopes.get(alternative).map(|scopes| &**scopes)
+    }
+
+    fn usable_methods(&self) -> impl Iterator<Item = &Method> {
+        self.methods().filter_map(|(method, access)| match access {
+            Access::Nobody => None,
+            Access::Anyone | Access::Rules { .. } => Some(method),
+        })
+    }
+
+    /// Whether somebody may use some method.
+    pub(super) fn is_open_to_somebody(&self) -> bool {
+        !self.allow.is_empty()
+    }
+
+    /// Whether a parameter is compared with ASCII case folded.
+    pub(super) fn folds(&self, parameter: &str) -> bool {
+        self.settings.fold.iter().any(|own| &**own == parameter)
+    }
+
+    /// All methods that the route speaks for, and who may use them.
+    pub fn methods(&self) -> impl Iterator<Item = (&Method, &Access)> {
+        self.methods
+            .iter()
+            .filter_map(|(method, row)| self.access(*row).map(|access| (method, access)))
+    }
+
+    /// The claims that its conditions read, for the decision record; without repetition.
+    #[must_use]
+    pub fn claims_read(&self) -> Vec<&ClaimPath> {
+        let mut paths = Vec::new();
+        for access in self.settings.table.accesses() {
+            let Access::Rules { alternatives, .. } = access else {
+                continue;
+            };
+            for condition in alternatives.iter().flat_map(|own| &own.conditions) {
+                if let Condition::Claim { path, .. } = condition
+                    && !paths.contains(&path)
+                {
+                    paths.push(path);
+                }
+            }
+        }
+        paths
+    }
+
+    /// What logs and metrics call it.
     #[must_use]
     pub const fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.settings.name
+    }
+
+    /// As configured.
+    #[must_use]
+    pub const fn settings(&self) -> &RouteSettings {
+        &self.settings
+    }
+
+    /// Answer template; `None`: the listener's.
+    #[must_use]
+    pub const fn answers(&self) -> Option<&AnswersName> {
+        self.settings.answers.as_ref()
+    }
+
+    /// What becomes of `Authorization`.
+    #[must_use]
+    pub const fn authorization(&self) -> AuthorizationHeader {
+        self.settings.authorization
+    }
+
+    /// Whether a request may upgrade to `protocol`; compared without regard to case (RFC 9110 section 7.8).
+    #[must_use]
+    pub fn allows_upgrade(&self, protocol: &[u8]) -> bool {
+        self.settings
+            .upgrade
+            .iter()
+            .any(|own| own.as_bytes().eq_ignore_ascii_case(protocol))
+    }
+
+    /// Whether response trailers pass.
+    #[must_use]
+    pub const fn grpc(&self) -> bool {
+        self.settings.grpc
+    }
+
+    /// The second token that it takes.
+    #[must_use]
+    pub const fn actor_token(&self) -> Option<&ActorToken> {
+        self.settings.actor_token.as_ref()
+    }
+
+    /// Whether streams are cut when their token expires.
+    #[must_use]
+    pub const fn end_at_expiry(&self) -> bool {
+        self.settings.end_at_expiry
+    }
+
+    /// Most bytes of a request body; `None`: the listener's limit.
+    #[must_use]
+    pub const fn body_bytes(&self) -> Option<u64> {
+        self.settings.body_bytes
+    }
+
+    /// From the forwarded request's end to the response head; `None`: the listener's.
+    #[must_use]
+    pub const fn response_timeout(&self) -> Option<Duration> {
+        self.settings.response_timeout
+    }
+
+    /// A response that brings nothing for so long is cut; `None`: never.
+    #[must_use]
+    pub const fn idle_timeout(&self) -> Option<Duration> {
+        self.settings.idle_timeout
+    }
+
+    /// Until when decisions are recorded and not enforced.
+    #[must_use]
+    pub const fn observe(&self) -> Option<UnixTime> {
+        self.settings.observe
+    }
+
+    /// The methods that the table lists and that are not for nobody, as in `Allow` (RFC 9110 section 10.2.1): sorted, without repetition.
+    #[must_use]
+    pub fn allowed_methods(&self) -> &str {
+        &self.allow
     }
 }

@@ -1,1 +1,302 @@
+//! The route table of one listener: a trie of path segments.
+//!
+//! Specificity is decided segment by segment from the left: literal before parameter before `**`; only then, between
+//! routes of one path, by host: a name before `*.longer.suffix` before `*.suffix` before none. A route whose hosts do not
+//! match takes no part. Two paths that can match one request and are of equal specificity are therefore at one place
+//! of the trie, which is where conflicts are found; the order of insertion means nothing.
+//!
+//! A request path is its decoded segments, with a last empty one where it ends in a slash.
 
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use super::check::{Conflict, RouteError, RouteFault, RoutePlace};
+use super::pattern::{HostPattern, PathPattern, PatternSegment};
+use super::route::{Route, RouteSettings};
+
+#[cfg(test)]
+mod tests;
+
+/// The decoded segments of a request path.
+pub(super) type Segments<'p> = SmallVec<[&'p str; 16]>;
+
+/// How a segment was matched; a lower one is more specific. The end of a path counts as a literal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Rank {
+    Literal,
+    Parameter,
+    Rest,
+}
+
+type Ranks = SmallVec<[Rank; 16]>;
+
+/// The route that owns a path, by which of its paths, and how specific that is.
+#[derive(Debug)]
+pub(super) struct Hit<'t> {
+    pub(super) route: &'t Arc<Route>,
+    pub(super) path: u16,
+    ranks: Ranks,
+}
+
+/// The routes of one listener.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    root: Node,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    /// Sorted by text.
+    literals: Vec<(Box<str>, Node)>,
+    /// The same, sorted by lower-cased text: lower-cased text and index in `literals`.
+    folded: Vec<(Box<str>, usize)>,
+    parameter: Option<Box<Node>>,
+    /// Patterns that end here.
+    end: Vec<Entry>,
+    /// Patterns that go on with `**` here.
+    rest: Vec<Entry>,
+}
+
+/// A route at a place of the trie, under one of its hosts. Sorted by host, the most specific first.
+#[derive(Debug)]
+struct Entry {
+    host: Option<HostPattern>,
+    route: Arc<Route>,
+    path: u16,
+}
+
+/// What hosts a route is listed under; `None` for any host.
+fn hosts_of(settings: &RouteSettings) -> Vec<Option<HostPattern>> {
+    if settings.hosts.is_empty() {
+        vec![None]
+    } else {
+        settings.hosts.iter().cloned().map(Some).collect()
+    }
+}
+
+impl Entry {
+    fn specificity(&self) -> usize {
+        self.host.as_ref().map_or(0, HostPattern::specificity)
+    }
+
+    fn find<'e>(entries: &'e [Self], host: &str) -> Option<&'e Self> {
+        entries
+            .iter()
+            .find(|entry| entry.host.as_ref().is_none_or(|own| own.matches(host)))
+    }
+}
+
+impl Table {
+    /// Adds all paths of a route that [`Self::conflicts`] found nothing against.
+    pub(super) fn insert(&mut self, route: &Arc<Route>) {
+        for (at, path) in route.settings().paths.iter().enumerate() {
+            let Ok(number) = u16::try_from(at) else { return };
+            let entries = self.root.place(path.segments());
+            for host in hosts_of(route.settings()) {
+                entries.push(Entry {
+                    host,
+                    route: Arc::clone(route),
+                    path: number,
+                });
+            }
+            entries.sort_by_key(|entry| std::cmp::Reverse(entry.specificity()));
+        }
+    }
+
+    /// Every path of `settings` that a route in the table, or an earlier path of its own, has under the same host.
+    pub(super) fn conflicts(&self, settings: &RouteSettings) -> Vec<RouteError> {
+        let mut errors = Vec::new();
+        let hosts = hosts_of(settings);
+        for (at, path) in settings.paths.iter().enumerate() {
+            let mut report = |with: &Arc<str>, other: &PathPattern, host: Option<&HostPattern>| {
+                let conflict = Conflict {
+                    with: Arc::clone(with),
+                    path: Arc::clone(path.as_str()),
+                    other_path: Arc::clone(other.as_str()),
+                    host: host.map(HostPattern::to_string),
+                };
+                errors.push(RouteError::new(RoutePlace::Path(at), RouteFault::Conflict(conflict)));
+            };
+            for entry in self.root.entries(path.segments()) {
+                if hosts.contains(&entry.host)
+                    && let Some(other) = entry.route.settings().paths.get(usize::from(entry.path))
+                {
+                    report(entry.route.name(), other, entry.host.as_ref());
+                }
+            }
+            for earlier in settings.paths.iter().take(at) {
+                if same_place(earlier, path) {
+                    report(&settings.name, earlier, None);
+                }
+            }
+        }
+        errors
+    }
+
+    /// The route that owns a path.
+    pub(super) fn find(&self, path: &[&str], host: &str) -> Option<Hit<'_>> {
+        let mut ranks = Ranks::new();
+        let entry = self.root.find(path, host, &mut ranks)?;
+        Some(Hit {
+            route: &entry.route,
+            path: entry.path,
+            ranks,
+        })
+    }
+
+    /// Whether another spelling of the path (letters of another ASCII case, a slash more or less at the end) selects a
+    /// more specific path than `hit`, which the exact spelling selects.
+    pub(super) fn is_near_miss(&self, hit: &Hit<'_>, path: &[&str], host: &str) -> bool {
+        if hit.ranks.iter().all(|rank| *rank == Rank::Literal) {
+            return false; // nothing is more specific than a literal path
+        }
+        if self.root.betters(&hit.ranks, path, host, false) {
+            return true;
+        }
+        match path.split_last() {
+            // `/` has no other spelling.
+            Some((&"", [])) | None => false,
+            Some((&"", shorter)) => self.root.betters(&hit.ranks, shorter, host, false),
+            Some(_) => {
+                let mut longer = Segments::from_slice(path);
+                longer.push("");
+                self.root.betters(&hit.ranks, &longer, host, false)
+            }
+        }
+    }
+}
+
+/// Whether two patterns differ in the names of their parameters at most.
+fn same_place(one: &PathPattern, other: &PathPattern) -> bool {
+    one.segments().len() == other.segments().len()
+        && one.segments().iter().zip(other.segments()).all(|pair| match pair {
+            (PatternSegment::Literal(one), PatternSegment::Literal(other)) => one == other,
+            (PatternSegment::Parameter(_), PatternSegment::Parameter(_))
+            | (PatternSegment::Rest, PatternSegment::Rest) => true,
+            _ => false,
+        })
+}
+
+impl Node {
+    /// The entries at the place of a pattern, made when it is not there.
+    fn place(&mut self, pattern: &[PatternSegment]) -> &mut Vec<Entry> {
+        let Some((first, others)) = pattern.split_first() else {
+            return &mut self.end;
+        };
+        match first {
+            PatternSegment::Rest => &mut self.rest,
+            PatternSegment::Parameter(_) => self.parameter.get_or_insert_default().place(others),
+            PatternSegment::Literal(text) => self.literal(text).place(others),
+        }
+    }
+
+    fn literal(&mut self, text: &str) -> &mut Self {
+        let at = match self.literals.binary_search_by(|(own, _)| (**own).cmp(text)) {
+            Ok(at) => at,
+            Err(at) => {
+                self.literals.insert(at, (text.into(), Self::default()));
+                self.folded = self
+                    .literals
+                    .iter()
+                    .enumerate()
+                    .map(|(at, (own, _))| (own.to_ascii_lowercase().into(), at))
+                    .collect();
+                self.folded.sort();
+                at
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "`at` was found or inserted above; configuration time")]
+        &mut self.literals[at].1
+    }
+
+    /// The entries at the place of a pattern.
+    fn entries(&self, pattern: &[PatternSegment]) -> &[Entry] {
+        let Some((first, others)) = pattern.split_first() else {
+            return &self.end;
+        };
+        let next = match first {
+            PatternSegment::Rest => return &self.rest,
+            PatternSegment::Parameter(_) => self.parameter.as_deref(),
+            PatternSegment::Literal(text) => self.child(text),
+        };
+        next.map_or(&[], |node| node.entries(others))
+    }
+
+    fn child(&self, text: &str) -> Option<&Self> {
+        let at = self.literals.binary_search_by(|(own, _)| (**own).cmp(text)).ok()?;
+        self.literals.get(at).map(|(_, node)| node)
+    }
+
+    /// The children whose text is `text` when ASCII case is folded.
+    fn folded_children<'s>(&'s self, text: &'s str) -> impl Iterator<Item = &'s Self> {
+        let lower = |b: &u8| b.to_ascii_lowercase();
+        let start = self
+            .folded
+            .partition_point(|(own, _)| own.bytes().lt(text.as_bytes().iter().map(lower)));
+        self.folded
+            .iter()
+            .skip(start)
+            .take_while(move |(own, _)| own.eq_ignore_ascii_case(text))
+            .filter_map(|(_, at)| self.literals.get(*at).map(|(_, node)| node))
+    }
+
+    /// The most specific entry that matches. A node is tried at one depth only, so the work is bounded by the nodes.
+    fn find(&self, path: &[&str], host: &str, ranks: &mut Ranks) -> Option<&Entry> {
+        let depth = ranks.len();
+        match path.split_first() {
+            None => {
+                if let Some(entry) = Entry::find(&self.end, host) {
+                    ranks.push(Rank::Literal);
+                    return Some(entry);
+                }
+            }
+            Some((segment, others)) => {
+                if let Some(node) = self.child(segment) {
+                    ranks.push(Rank::Literal);
+                    if let Some(entry) = node.find(others, host, ranks) {
+                        return Some(entry);
+                    }
+                    ranks.truncate(depth);
+                }
+                // An empty segment is no value: `/accounts//usage` names no account.
+                if let Some(node) = self.parameter.as_deref().filter(|_| !segment.is_empty()) {
+                    ranks.push(Rank::Parameter);
+                    if let Some(entry) = node.find(others, host, ranks) {
+                        return Some(entry);
+                    }
+                    ranks.truncate(depth);
+                }
+            }
+        }
+        let entry = Entry::find(&self.rest, host)?;
+        ranks.push(Rank::Rest);
+        Some(entry)
+    }
+
+    /// Whether an entry matches, literals with their case folded, that is more specific than `than` says; `better`
+    /// when the way to this node is so already, otherwise it is equal.
+    fn betters(&self, than: &[Rank], path: &[&str], host: &str, better: bool) -> bool {
+        let (limit, than) = than.split_first().map_or((Rank::Literal, than), |(first, others)| (*first, others));
+        let may = |rank: Rank| better || rank <= limit;
+        let is = |rank: Rank| better || rank < limit;
+        match path.split_first() {
+            None => {
+                if is(Rank::Literal) && Entry::find(&self.end, host).is_some() {
+                    return true;
+                }
+            }
+            Some((segment, others)) => {
+                let onwards = |node: &Self, rank| node.betters(than, others, host, is(rank));
+                if self.folded_children(segment).any(|node| onwards(node, Rank::Literal)) {
+                    return true;
+                }
+                let parameter = self.parameter.as_deref().filter(|_| !segment.is_empty());
+                if may(Rank::Parameter) && parameter.is_some_and(|node| onwards(node, Rank::Parameter)) {
+                    return true;
+                }
+            }
+        }
+        is(Rank::Rest) && Entry::find(&self.rest, host).is_some()
+    }
+}
