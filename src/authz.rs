@@ -145,7 +145,10 @@ impl<B> Known<B> {
         });
         match decided {
             Ok(caller) => {
-                let until = self.principal().expires_with_leeway();
+                let until = match self.principal() {
+                    Principal::Known(verified) => Some(verified.until()),
+                    Principal::Anonymous | Principal::Opaque => None,
+                };
                 Ok(Allowed {
                     known: self,
                     caller,
@@ -155,19 +158,6 @@ impl<B> Known<B> {
             Err((rejection, caller)) => {
                 Err(self.refuse(rejection).with(|facts| facts.caller = caller))
             }
-        }
-    }
-}
-
-impl Principal {
-    /// The token's `exp` plus its issuer's leeway.
-    fn expires_with_leeway(&self) -> Option<UnixTime> {
-        match self {
-            Self::Known(verified) => {
-                let leeway = verified.issuer.settings.leeway.as_secs();
-                Some(verified.expires.plus(i64::try_from(leeway).unwrap_or(0)))
-            }
-            Self::Anonymous | Self::Opaque => None,
         }
     }
 }
