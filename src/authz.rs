@@ -138,11 +138,12 @@ impl<B> Known<B> {
     /// # Errors
     /// No alternative of the route holds (the rejection is that of the one that came closest), or a limit.
     pub fn authorize(self, now: Now) -> Result<Allowed<B>, Box<Refused<B>>> {
-        let decided = evaluate::decide(self.routed(), self.principal(), self.actor()).and_then(|caller| {
-            evaluate::limit(self.routed(), self.principal(), now)
-                .map_err(|rejection| (rejection, caller.clone()))?;
-            Ok(caller)
-        });
+        let decided =
+            evaluate::decide(self.routed(), self.principal(), self.actor()).and_then(|caller| {
+                evaluate::limit(self.routed(), self.principal(), now)
+                    .map_err(|rejection| (rejection, caller.clone()))?;
+                Ok(caller)
+            });
         match decided {
             Ok(caller) => {
                 let until = match self.principal() {

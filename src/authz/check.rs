@@ -142,7 +142,10 @@ impl RouteError {
     }
 
     pub(super) fn duplicate_name(name: &Arc<str>) -> Self {
-        Self::new(RoutePlace::Route, RouteFault::DuplicateName(Arc::clone(name)))
+        Self::new(
+            RoutePlace::Route,
+            RouteFault::DuplicateName(Arc::clone(name)),
+        )
     }
 }
 
@@ -182,7 +185,10 @@ impl RouteSettings {
                 RouteFault::Protocol(protocol.clone())
             } else if ["h2c", "h2", "http", "tls"].iter().any(|name| {
                 // A version may follow: `TLS/1.0`.
-                protocol.split('/').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
+                protocol
+                    .split('/')
+                    .next()
+                    .is_some_and(|own| own.eq_ignore_ascii_case(name))
             }) {
                 RouteFault::ForbiddenProtocol(protocol.clone())
             } else {
@@ -195,7 +201,10 @@ impl RouteSettings {
     fn check_limits(&self, errors: &mut Vec<RouteError>) {
         for (at, limit) in self.rate_limit.iter().enumerate() {
             if limit.requests == 0 || limit.per.is_zero() {
-                errors.push(RouteError::new(RoutePlace::RateLimit(at), RouteFault::EmptyLimit));
+                errors.push(RouteError::new(
+                    RoutePlace::RateLimit(at),
+                    RouteFault::EmptyLimit,
+                ));
             }
             if limit.before_authentication && limit.by == RateLimitKey::Principal {
                 let fault = RouteFault::PrincipalBeforeAuthentication;
@@ -205,20 +214,38 @@ impl RouteSettings {
     }
 
     fn check_access(&self, row: usize, access: &Access, errors: &mut Vec<RouteError>) {
-        let Access::Rules { anonymous, opaque, alternatives } = access else {
+        let Access::Rules {
+            anonymous,
+            opaque,
+            alternatives,
+        } = access
+        else {
             return;
         };
         if !anonymous && !opaque && alternatives.is_empty() {
-            errors.push(RouteError::new(RoutePlace::Row(row), RouteFault::NoAlternative));
+            errors.push(RouteError::new(
+                RoutePlace::Row(row),
+                RouteFault::NoAlternative,
+            ));
         }
         for (alternative, rule) in alternatives.iter().enumerate() {
             self.check_alternative(row, alternative, rule, errors);
         }
     }
 
-    fn check_alternative(&self, row: usize, alternative: usize, rule: &Alternative, errors: &mut Vec<RouteError>) {
+    fn check_alternative(
+        &self,
+        row: usize,
+        alternative: usize,
+        rule: &Alternative,
+        errors: &mut Vec<RouteError>,
+    ) {
         for (condition, rule) in rule.conditions.iter().enumerate() {
-            let place = RoutePlace::Condition { row, alternative, condition };
+            let place = RoutePlace::Condition {
+                row,
+                alternative,
+                condition,
+            };
             if let Some(fault) = fault_of_condition(rule) {
                 errors.push(RouteError::new(place, fault));
             }
@@ -234,7 +261,10 @@ impl RouteSettings {
                     }
                 }
                 Condition::Actor(actor)
-                    if self.actor_token.as_ref().is_none_or(|token| token.issuer != actor.issuer) =>
+                    if self
+                        .actor_token
+                        .as_ref()
+                        .is_none_or(|token| token.issuer != actor.issuer) =>
                 {
                     let fault = RouteFault::ActorIssuer(Arc::clone(&actor.issuer));
                     errors.push(RouteError::new(place, fault));
@@ -257,17 +287,28 @@ impl RouteSettings {
     }
 }
 
-fn check_methods(row: usize, methods: &[Method], seen: &mut Vec<Method>, errors: &mut Vec<RouteError>) {
+fn check_methods(
+    row: usize,
+    methods: &[Method],
+    seen: &mut Vec<Method>,
+    errors: &mut Vec<RouteError>,
+) {
     let place = RoutePlace::Row(row);
     if methods.is_empty() {
         errors.push(RouteError::new(place, RouteFault::NoMethod));
     }
     for method in methods {
         if *method == Method::CONNECT || *method == Method::TRACE {
-            errors.push(RouteError::new(place, RouteFault::ForbiddenMethod(method.clone())));
+            errors.push(RouteError::new(
+                place,
+                RouteFault::ForbiddenMethod(method.clone()),
+            ));
         }
         if seen.contains(method) {
-            errors.push(RouteError::new(place, RouteFault::DuplicateMethod(method.clone())));
+            errors.push(RouteError::new(
+                place,
+                RouteFault::DuplicateMethod(method.clone()),
+            ));
         } else {
             seen.push(method.clone());
         }

@@ -198,7 +198,9 @@ pub struct ServiceAccount(Box<str>);
 
 /// Not `namespace/name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be `namespace/name` of a ServiceAccount, in lower-case letters, digits and `-` (and `.` in the name)")]
+#[error(
+    "must be `namespace/name` of a ServiceAccount, in lower-case letters, digits and `-` (and `.` in the name)"
+)]
 pub struct ServiceAccountError;
 
 impl ServiceAccount {
@@ -211,7 +213,9 @@ impl ServiceAccount {
             let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
             !part.is_empty()
                 && part.len() <= if dot { 253 } else { 63 }
-                && part.bytes().all(|b| inner(b) || b == b'-' || (dot && b == b'.'))
+                && part
+                    .bytes()
+                    .all(|b| inner(b) || b == b'-' || (dot && b == b'.'))
                 && part.bytes().next().is_some_and(inner)
                 && part.bytes().next_back().is_some_and(inner)
         };

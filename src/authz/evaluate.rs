@@ -64,7 +64,10 @@ fn decide_access<B>(
         match asked.holds(alternative) {
             Ok(()) => return Ok(alternative.caller.clone()),
             Err(miss) => {
-                if closest.as_ref().is_none_or(|(known, _)| known.stage() < miss.stage()) {
+                if closest
+                    .as_ref()
+                    .is_none_or(|(known, _)| known.stage() < miss.stage())
+                {
                     closest = Some((miss, at));
                 }
             }
@@ -72,7 +75,9 @@ fn decide_access<B>(
     }
     let (miss, at) = closest.unwrap_or((Miss::Issuer, 0));
     let scopes = routed.route().scopes(row, at);
-    Err(Rejection::Forbidden(miss.refusal(scopes.unwrap_or_default())))
+    Err(Rejection::Forbidden(
+        miss.refusal(scopes.unwrap_or_default()),
+    ))
 }
 
 /// Where tokens are not looked at, nobody in particular asks: a principal there would become an identity.
@@ -84,7 +89,11 @@ const fn anonymous_only(principal: &Principal) -> Result<CallerName, Rejection> 
 }
 
 /// Counts an allowed request against the limits that come after authentication.
-pub(super) fn limit<B>(routed: &Routed<B>, principal: &Principal, now: Now) -> Result<(), Rejection> {
+pub(super) fn limit<B>(
+    routed: &Routed<B>,
+    principal: &Principal,
+    now: Now,
+) -> Result<(), Rejection> {
     for limit in &routed.route().after {
         let admitted = match (limit.settings().by, principal) {
             (RateLimitKey::Principal, Principal::Known(verified)) => {
@@ -198,19 +207,21 @@ impl<B> Asked<'_, B> {
         match value {
             ClaimValue::Text(text) => claim.contains(text),
             ClaimValue::Boolean(wanted) => matches!(claim, Json::Bool(own) if own == wanted),
-            ClaimValue::Parameter(name) => self.routed.parameter(name).is_some_and(|segment| {
-                match claim.as_str() {
-                    Some(text) => self.same(name, segment, text),
-                    None => claim
-                        .as_list()
-                        .filter(|list| list.iter().all(|member| member.as_str().is_some()))
-                        .is_some_and(|list| {
-                            list.iter()
-                                .filter_map(Json::as_str)
-                                .any(|text| self.same(name, segment, text))
-                        }),
-                }
-            }),
+            ClaimValue::Parameter(name) => {
+                self.routed
+                    .parameter(name)
+                    .is_some_and(|segment| match claim.as_str() {
+                        Some(text) => self.same(name, segment, text),
+                        None => claim
+                            .as_list()
+                            .filter(|list| list.iter().all(|member| member.as_str().is_some()))
+                            .is_some_and(|list| {
+                                list.iter()
+                                    .filter_map(Json::as_str)
+                                    .any(|text| self.same(name, segment, text))
+                            }),
+                    })
+            }
         }
     }
 
@@ -277,7 +288,9 @@ fn is_actor(actor: &Verified, rule: &ActorRule) -> bool {
 
 fn has_name(own: &ClientCertificate, names: &CertificateNames) -> bool {
     let any = |own: &[String], names: &[Box<str>]| {
-        names.iter().any(|name| own.iter().any(|own| **own == **name))
+        names
+            .iter()
+            .any(|name| own.iter().any(|own| **own == **name))
     };
     any(&own.dns, &names.dns)
         || any(&own.uris, &names.uris)

@@ -64,7 +64,9 @@ pub(super) fn find(policy: &Policy, head: &Head, now: Now) -> Result<Found, NotF
     let hit = listener.and_then(|listener| Some((listener, listener.table.find(&path, host)?)));
     let Some((listener, hit)) = hit else {
         let fault = needed.missing_from(crate::request::PathAllowances::default());
-        return Err(refuse(fault.map_or(Rejection::NoRoute, Rejection::AmbiguousPath)));
+        return Err(refuse(
+            fault.map_or(Rejection::NoRoute, Rejection::AmbiguousPath),
+        ));
     };
     let route = hit.route;
     let refuse = |rejection| NotFound {
@@ -79,7 +81,11 @@ pub(super) fn find(policy: &Policy, head: &Head, now: Now) -> Result<Found, NotF
     {
         return Err(refuse(Rejection::NearMiss));
     }
-    if head.upgrade.as_ref().is_some_and(|protocol| !route.allows_upgrade(protocol.as_bytes())) {
+    if head
+        .upgrade
+        .as_ref()
+        .is_some_and(|protocol| !route.allows_upgrade(protocol.as_bytes()))
+    {
         return Err(refuse(Rejection::Malformed(Malformed::Upgrade)));
     }
     let way = match preflight::passing(listener.cors.as_ref(), head, route) {

@@ -44,7 +44,9 @@ pub enum PatternError {
     #[error("must not contain the dot segment `{0}`; requests with one are refused")]
     DotSegment(String),
     /// `%`.
-    #[error("must be written decoded, without percent-encoding; requests are decoded before they are compared")]
+    #[error(
+        "must be written decoded, without percent-encoding; requests are decoded before they are compared"
+    )]
     Percent,
     /// A character that never stands in a decoded segment.
     #[error("must not contain {0:?}; no request path that passes contains it")]
@@ -56,7 +58,9 @@ pub enum PatternError {
     #[error("`**` may only stand last")]
     RestNotLast,
     /// `*` that is not a last `**`.
-    #[error("`*` is no wildcard: a segment is a literal or a `{{parameter}}`, and a last `**` matches all that follows")]
+    #[error(
+        "`*` is no wildcard: a segment is a literal or a `{{parameter}}`, and a last `**` matches all that follows"
+    )]
     Star,
     /// Braces that do not enclose a whole segment.
     #[error("a parameter is a whole segment, as in `/{{name}}/`: `{0}` is not")]

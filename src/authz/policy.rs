@@ -50,7 +50,9 @@ impl Policy {
     }
 
     pub(super) fn listener(&self, name: &str) -> Option<&ListenerPolicy> {
-        self.listeners.iter().find(|listener| &*listener.name == name)
+        self.listeners
+            .iter()
+            .find(|listener| &*listener.name == name)
     }
 }
 
@@ -91,7 +93,10 @@ impl PolicyBuilder {
     pub fn route(&mut self, settings: RouteSettings) -> Result<(), Vec<RouteError>> {
         let mut errors = settings.check();
         let of_route = |listener: &&mut ListenerPolicy| {
-            settings.listener.as_ref().is_none_or(|name| *name == listener.name)
+            settings
+                .listener
+                .as_ref()
+                .is_none_or(|name| *name == listener.name)
         };
         let mut tables: Vec<&mut Table> = self
             .listeners
@@ -105,7 +110,11 @@ impl PolicyBuilder {
         for table in &tables {
             errors.extend(table.conflicts(&settings));
         }
-        if self.routes.iter().any(|route| *route.name() == settings.name) {
+        if self
+            .routes
+            .iter()
+            .any(|route| *route.name() == settings.name)
+        {
             errors.push(RouteError::duplicate_name(&settings.name));
         }
         errors.dedup();

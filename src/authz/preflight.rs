@@ -33,10 +33,17 @@ pub(super) fn passing(cors: Option<&CorsSettings>, head: &Head, route: &Route) -
     }
     let origin = only(head.headers(), &ORIGIN)?;
     let wanted = only(head.headers(), &ACCESS_CONTROL_REQUEST_METHOD)?;
-    if wanted.is_empty() || !cors.origins.iter().any(|own| own == "*" || own.as_bytes() == origin.as_bytes()) {
+    if wanted.is_empty()
+        || !cors
+            .origins
+            .iter()
+            .any(|own| own == "*" || own.as_bytes() == origin.as_bytes())
+    {
         return None;
     }
-    let options = route.row(&Method::OPTIONS).and_then(|row| route.access(row));
+    let options = route
+        .row(&Method::OPTIONS)
+        .and_then(|row| route.access(row));
     (route.is_open_to_somebody() && options != Some(&Access::Nobody)).then_some(passing)
 }
 

@@ -59,7 +59,12 @@ type LimitName = (Arc<str>, usize, RateLimitSettings);
 
 impl RateLimits {
     /// The limit of this name that is in use, or a new one.
-    pub(super) fn obtain(&self, route: &Arc<str>, settings: RateLimitSettings, at: usize) -> Arc<RateLimit> {
+    pub(super) fn obtain(
+        &self,
+        route: &Arc<str>,
+        settings: RateLimitSettings,
+        at: usize,
+    ) -> Arc<RateLimit> {
         let mut limits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         limits.retain(|_, limit| limit.strong_count() > 0);
         let name = (Arc::clone(route), at, settings);
@@ -86,10 +91,16 @@ pub struct RateLimit {
 
 impl RateLimit {
     fn new(settings: RateLimitSettings) -> Self {
-        let zeroes = |count| std::iter::repeat_with(AtomicU64::default).take(count).collect();
+        let zeroes = |count| {
+            std::iter::repeat_with(AtomicU64::default)
+                .take(count)
+                .collect()
+        };
         Self {
             settings,
-            per_nanos: u64::try_from(settings.per.as_nanos()).unwrap_or(u64::MAX).max(1),
+            per_nanos: u64::try_from(settings.per.as_nanos())
+                .unwrap_or(u64::MAX)
+                .max(1),
             hasher: RandomState::new(),
             slots: zeroes(SETS * WAYS),
             shared: zeroes(SETS),
@@ -113,7 +124,13 @@ impl RateLimit {
     }
 
     /// Counts a request of a principal.
-    pub(super) fn admit_principal(&self, issuer: &str, kind: u8, name: &str, now: Tick) -> Result<(), Duration> {
+    pub(super) fn admit_principal(
+        &self,
+        issuer: &str,
+        kind: u8,
+        name: &str,
+        now: Tick,
+    ) -> Result<(), Duration> {
         self.admit(self.hasher.hash_one((issuer, kind, name)), now)
     }
 
@@ -123,7 +140,10 @@ impl RateLimit {
         let tag = (key >> TAT_BITS) << TAT_BITS;
         let set = usize::try_from(key).unwrap_or(0) % SETS;
         let start = set.saturating_mul(WAYS);
-        let ways = self.slots.get(start..start.saturating_add(WAYS)).unwrap_or_default();
+        let ways = self
+            .slots
+            .get(start..start.saturating_add(WAYS))
+            .unwrap_or_default();
         // Each failed swap means that another worker counted a request meanwhile: a few rounds settle it.
         for _ in 0..16 {
             let mut free = None;
@@ -145,7 +165,8 @@ impl RateLimit {
                 },
             };
             let next = self.next(held & TAT_MAX, now)?;
-            let swap = slot.compare_exchange_weak(held, tag | next, Ordering::Relaxed, Ordering::Relaxed);
+            let swap =
+                slot.compare_exchange_weak(held, tag | next, Ordering::Relaxed, Ordering::Relaxed);
             if swap.is_ok() {
                 return Ok(());
             }
@@ -165,12 +186,15 @@ impl RateLimit {
         let nanos = quarters * u128::from(self.per_nanos) / (requests * u128::from(QUARTERS));
         // `Retry-After` has whole seconds (RFC 9110 section 10.2.3); rounded down, the client would come too early.
         let seconds = nanos.div_ceil(1_000_000_000).max(1);
-        Err(Duration::from_secs(u64::try_from(seconds).unwrap_or(u64::MAX)))
+        Err(Duration::from_secs(
+            u64::try_from(seconds).unwrap_or(u64::MAX),
+        ))
     }
 
     fn quarters(&self, now: Tick) -> u64 {
         let requests = u128::from(self.settings.requests);
-        let quarters = u128::from(now.as_nanos()) * requests * u128::from(QUARTERS) / u128::from(self.per_nanos);
+        let quarters = u128::from(now.as_nanos()) * requests * u128::from(QUARTERS)
+            / u128::from(self.per_nanos);
         u64::try_from(quarters).unwrap_or(TAT_MAX).min(TAT_MAX)
     }
 }

@@ -135,7 +135,9 @@ impl MethodTable {
 fn scopes_of_row(access: &Access) -> RowScopes {
     match access {
         Access::Nobody | Access::Anyone => Box::default(),
-        Access::Rules { alternatives, .. } => alternatives.iter().map(Alternative::scopes).collect(),
+        Access::Rules { alternatives, .. } => {
+            alternatives.iter().map(Alternative::scopes).collect()
+        }
     }
 }
 
@@ -232,7 +234,9 @@ impl Access {
     pub const fn demand(&self) -> Demand {
         match self {
             Self::Anyone => Demand::Public,
-            Self::Rules { anonymous, opaque, .. } => match (anonymous, opaque) {
+            Self::Rules {
+                anonymous, opaque, ..
+            } => match (anonymous, opaque) {
                 (false, false) => Demand::Token,
                 (true, false) => Demand::Optional,
                 (false, true) => Demand::Opaque,

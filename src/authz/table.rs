@@ -91,7 +91,9 @@ impl Table {
     /// Adds all paths of a route that [`Self::conflicts`] found nothing against.
     pub(super) fn insert(&mut self, route: &Arc<Route>) {
         for (at, path) in route.settings().paths.iter().enumerate() {
-            let Ok(number) = u16::try_from(at) else { return };
+            let Ok(number) = u16::try_from(at) else {
+                return;
+            };
             let entries = self.root.place(path.segments());
             for host in hosts_of(route.settings()) {
                 entries.push(Entry {
@@ -116,7 +118,10 @@ impl Table {
                     other_path: Arc::clone(other.as_str()),
                     host: host.map(HostPattern::to_string),
                 };
-                errors.push(RouteError::new(RoutePlace::Path(at), RouteFault::Conflict(conflict)));
+                errors.push(RouteError::new(
+                    RoutePlace::Path(at),
+                    RouteFault::Conflict(conflict),
+                ));
             };
             for entry in self.root.entries(path.segments()) {
                 if hosts.contains(&entry.host)
@@ -170,12 +175,16 @@ impl Table {
 /// Whether two patterns differ in the names of their parameters at most.
 fn same_place(one: &PathPattern, other: &PathPattern) -> bool {
     one.segments().len() == other.segments().len()
-        && one.segments().iter().zip(other.segments()).all(|pair| match pair {
-            (PatternSegment::Literal(one), PatternSegment::Literal(other)) => one == other,
-            (PatternSegment::Parameter(_), PatternSegment::Parameter(_))
-            | (PatternSegment::Rest, PatternSegment::Rest) => true,
-            _ => false,
-        })
+        && one
+            .segments()
+            .iter()
+            .zip(other.segments())
+            .all(|pair| match pair {
+                (PatternSegment::Literal(one), PatternSegment::Literal(other)) => one == other,
+                (PatternSegment::Parameter(_), PatternSegment::Parameter(_))
+                | (PatternSegment::Rest, PatternSegment::Rest) => true,
+                _ => false,
+            })
 }
 
 impl Node {
@@ -206,7 +215,10 @@ impl Node {
                 at
             }
         };
-        #[expect(clippy::indexing_slicing, reason = "`at` was found or inserted above; configuration time")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "`at` was found or inserted above; configuration time"
+        )]
         &mut self.literals[at].1
     }
 
@@ -224,7 +236,10 @@ impl Node {
     }
 
     fn child(&self, text: &str) -> Option<&Self> {
-        let at = self.literals.binary_search_by(|(own, _)| (**own).cmp(text)).ok()?;
+        let at = self
+            .literals
+            .binary_search_by(|(own, _)| (**own).cmp(text))
+            .ok()?;
         self.literals.get(at).map(|(_, node)| node)
     }
 
@@ -277,7 +292,9 @@ impl Node {
     /// Whether an entry matches, literals with their case folded, that is more specific than `than` says; `better`
     /// when the way to this node is so already, otherwise it is equal.
     fn betters(&self, than: &[Rank], path: &[&str], host: &str, better: bool) -> bool {
-        let (limit, than) = than.split_first().map_or((Rank::Literal, than), |(first, others)| (*first, others));
+        let (limit, than) = than
+            .split_first()
+            .map_or((Rank::Literal, than), |(first, others)| (*first, others));
         let may = |rank: Rank| better || rank <= limit;
         let is = |rank: Rank| better || rank < limit;
         match path.split_first() {
@@ -288,11 +305,16 @@ impl Node {
             }
             Some((segment, others)) => {
                 let onwards = |node: &Self, rank| node.betters(than, others, host, is(rank));
-                if self.folded_children(segment).any(|node| onwards(node, Rank::Literal)) {
+                if self
+                    .folded_children(segment)
+                    .any(|node| onwards(node, Rank::Literal))
+                {
                     return true;
                 }
                 let parameter = self.parameter.as_deref().filter(|_| !segment.is_empty());
-                if may(Rank::Parameter) && parameter.is_some_and(|node| onwards(node, Rank::Parameter)) {
+                if may(Rank::Parameter)
+                    && parameter.is_some_and(|node| onwards(node, Rank::Parameter))
+                {
                     return true;
                 }
             }
