@@ -103,6 +103,9 @@ pub enum RouteFault {
     /// A limit of nothing, or over no time.
     #[error("requests and per must be more than zero")]
     EmptyLimit,
+    /// More than the table's clock can count over the life of a process.
+    #[error("more than 10000 requests a second of one caller is no limit")]
+    LimitTooFine,
     /// Nobody is known before authentication.
     #[error("a limit by principal cannot stand before authentication")]
     PrincipalBeforeAuthentication,
@@ -204,6 +207,12 @@ impl RouteSettings {
                 errors.push(RouteError::new(
                     RoutePlace::RateLimit(at),
                     RouteFault::EmptyLimit,
+                ));
+            }
+            if u128::from(limit.requests) * 100_000 > limit.per.as_nanos() && !limit.per.is_zero() {
+                errors.push(RouteError::new(
+                    RoutePlace::RateLimit(at),
+                    RouteFault::LimitTooFine,
                 ));
             }
             if limit.before_authentication && limit.by == RateLimitKey::Principal {

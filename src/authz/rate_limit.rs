@@ -20,7 +20,7 @@ mod tests;
 const WAYS: usize = 8;
 /// Sets of one limit. With [`WAYS`]: 16,384 keys that are being limited at one time, in 128 KiB.
 const SETS: usize = 2048;
-/// A slot is a tag of 20 bits above a TAT of 44.
+/// A slot is a tag of 20 bits above a TAT of 44: enough for 14 years at the finest limit that is taken, 10,000 a second.
 const TAT_BITS: u32 = 44;
 const TAT_MAX: u64 = (1 << TAT_BITS) - 1;
 /// TATs count quarters of the emission interval.
