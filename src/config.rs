@@ -1,18 +1,44 @@
 //! Configuration: document (as written), compiled all at once into [`Config`], watched and reloaded.
+//!
+//! text → located tree (`parse`, `agree`) → substitution (`substitute`) → shape (`schema`, `shape`) → settings
+//! (`compile`). Every step reports all it finds; a [`Config`] exists only when nothing forbids it.
+
+mod agree;
+mod compile;
+mod files;
+mod node;
+mod parse;
+mod problem;
+mod scalar;
+pub mod schema;
+mod shape;
+mod substitute;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod view;
+pub mod watch;
+mod workers;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{AdminSettings, ProbesSettings};
 use crate::authn::IssuerSettings;
-use crate::authz::Policy;
+use crate::authz::{Policy, RateLimits};
 use crate::identity::IdentitySettings;
 use crate::jwks::KeySourceSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::{AnswersName, AnswersSettings};
 use crate::telemetry::LogSettings;
+
+pub use problem::{Problem, Problems, Severity, Source};
+
+use files::Files;
+use problem::Report;
+use substitute::Environment;
 
 /// A compiled configuration: valid as a whole, or it does not exist.
 #[derive(Debug)]
@@ -31,6 +57,8 @@ pub struct Config {
     pub identity: Arc<IdentitySettings>,
     /// All routes.
     pub policy: Arc<Policy>,
+    /// Rate limits in use; the next configuration goes on counting with them.
+    pub limits: RateLimits,
     /// Answer templates.
     pub answers: BTreeMap<AnswersName, Arc<AnswersSettings>>,
     /// Logs.
@@ -41,6 +69,87 @@ pub struct Config {
     pub files: Vec<PathBuf>,
     /// The document ended in `end: true`.
     pub sentinel: bool,
+    /// What somebody should look at although it may be used.
+    pub warnings: Problems,
+    /// What was read: the document and the files it names.
+    pub(crate) contents: BTreeMap<PathBuf, files::Content>,
+}
+
+/// Loads `path`; `previous` is the configuration that it would replace.
+///
+/// # Errors
+/// Everything that is wrong with the document and the files it names.
+pub fn load(path: &Path, previous: Option<&Config>) -> Result<Config, Problems> {
+    load_with(path, previous, &|name| std::env::var(name).ok())
+}
+
+/// [`load`] with variables from `environment`.
+fn load_with(
+    path: &Path,
+    previous: Option<&Config>,
+    environment: Environment<'_>,
+) -> Result<Config, Problems> {
+    let read_document = files::read_whole(path);
+    let content = files::Content::of(&read_document);
+    let bytes = read_document.map_err(|reason| Problems::whole(path, reason))?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|error| Problems::whole(path, format!("is not UTF-8 text: {error}")))?;
+    // A byte order mark is no part of the text; some editors write one.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut report = Report::new(Source::new(path, text));
+    let mut files = Files::new(path);
+    let limits = previous
+        .map(|config| config.limits.clone())
+        .unwrap_or_default();
+    let config = read(
+        text,
+        previous,
+        &limits,
+        environment,
+        &mut files,
+        &mut report,
+    );
+    let failed = report.has_errors();
+    let problems = report.finish();
+    match config {
+        Some(mut config) if !failed => {
+            config.contents = files.into_named();
+            config.files = config.contents.keys().cloned().collect();
+            config.contents.insert(path.to_path_buf(), content);
+            config.warnings = problems;
+            Ok(config)
+        }
+        _ if failed => Err(problems),
+        // Nothing is served that was not compiled, even where no problem was found.
+        _ => Err(Problems::whole(
+            path,
+            "could not be compiled, and the reason was not found; please report this".to_owned(),
+        )),
+    }
+}
+
+fn read(
+    text: &str,
+    previous: Option<&Config>,
+    limits: &RateLimits,
+    environment: Environment<'_>,
+    files: &mut Files,
+    report: &mut Report,
+) -> Option<Config> {
+    let mut tree = parse::parse(text, report)?;
+    if !report.has_errors() {
+        agree::check(text, &tree, report);
+    }
+    if previous.is_some_and(|config| config.sentinel) && tree.get("end").is_none() {
+        report.error_try(
+            &tree.at.clone(),
+            "the file that is in use ended in `end: true`, and this one does not",
+            "it may be half-written; a whole one ends in `end: true`",
+        );
+    }
+    substitute::substitute(&mut tree, environment, files, report);
+    shape::check(&tree, &schema::Shape::Block(&schema::ROOT), report);
+    compile::compile(&tree, limits, files, report)
 }
 
 /// `drain: {delay, deadline}`.
@@ -86,7 +195,7 @@ impl Secret {
 
     /// Where it was read from.
     #[must_use]
-    pub fn file(&self) -> Option<&std::path::Path> {
+    pub fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
 }

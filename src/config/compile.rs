@@ -1,0 +1,242 @@
+//! A checked tree to settings: every error is collected, none ends the compilation.
+
+mod access;
+mod admin;
+mod answers;
+mod callers;
+mod conditions;
+mod identity;
+mod issuers;
+mod listeners;
+mod routes;
+mod tls;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::files::Files;
+use super::node::Node;
+use super::problem::{Place, Problems, Report};
+use super::scalar;
+use super::schema::ROOT;
+use super::suggest;
+use super::view::View;
+use super::{Config, DrainSettings};
+use crate::authz::RateLimits;
+
+/// What the parts of a document need of each other while they are compiled.
+#[derive(Debug)]
+pub(crate) struct Scope<'a> {
+    pub(crate) files: &'a mut Files,
+    pub(crate) report: &'a mut Report,
+    issuers: Vec<IssuerName<'a>>,
+    answers: Vec<&'a str>,
+    listeners: Vec<&'a str>,
+    client_certificates: bool,
+}
+
+/// An issuer as references see it.
+#[derive(Clone, Copy, Debug)]
+struct IssuerName<'a> {
+    name: &'a str,
+    kubernetes: bool,
+}
+
+/// Compiles the document; `None` when something is missing that was reported.
+pub(crate) fn compile(
+    tree: &Node,
+    limits: &RateLimits,
+    files: &mut Files,
+    report: &mut Report,
+) -> Option<Config> {
+    let root = View::new(tree, &ROOT);
+    let source = report.source.clone();
+    let mut scope = Scope::new(&root, files, report);
+    let listeners = listeners::compile(&root, &mut scope);
+    let issuers = issuers::compile(&root, &listeners, &mut scope);
+    let identity = identity::compile(&root, &listeners, &mut scope);
+    let callers = callers::compile(&root, &mut scope);
+    let policy = routes::compile(&root, &callers, &listeners, limits, &mut scope);
+    let answers = answers::compile(&root, &mut scope);
+    let admin = admin::admin(&root, &mut scope);
+    let probes = admin::probes(&root);
+    own_addresses(&root, &mut scope);
+    sentinel(&root, tree, scope.report);
+    Some(Config {
+        workers: super::workers::resolve(root.get("workers").and_then(Node::number)),
+        listeners,
+        admin: admin?,
+        probes,
+        issuers,
+        identity: Arc::new(identity),
+        policy: Arc::new(policy),
+        limits: limits.clone(),
+        answers,
+        log: admin::log(&root),
+        drain: drain(&root),
+        files: Vec::new(),
+        sentinel: root.flag("end"),
+        warnings: Problems::new(source, Vec::new()),
+        contents: BTreeMap::new(),
+    })
+}
+
+fn drain(root: &View<'_>) -> DrainSettings {
+    let view = root.sub("drain", &super::schema::DRAIN);
+    DrainSettings {
+        delay: view.span("delay"),
+        deadline: view.span("deadline"),
+    }
+}
+
+/// Two listeners of the process cannot have one address; it would not start, and say so less plainly.
+fn own_addresses(root: &View<'_>, scope: &mut Scope<'_>) {
+    let mut seen: Vec<(SocketAddr, &Place)> = Vec::new();
+    let nodes = root
+        .items("inbound")
+        .iter()
+        .chain(root.get("admin"))
+        .chain(root.get("probes"));
+    for node in nodes {
+        let Some(listen) = node.get("listen") else {
+            continue;
+        };
+        let Some(Ok(address)) = listen.text().map(scalar::socket_address) else {
+            continue;
+        };
+        if address.port() == 0 {
+            continue;
+        }
+        if let Some((_, first)) = seen.iter().find(|(other, _)| *other == address) {
+            scope.report.error(
+                &listen.at,
+                format!(
+                    "{address} is taken by `{}` (line {})",
+                    first.path, first.line
+                ),
+            );
+        }
+        seen.push((address, &listen.at));
+    }
+}
+
+/// `end: true` guards against half-written files, so it must be what is written last.
+fn sentinel(root: &View<'_>, tree: &Node, report: &mut Report) {
+    let Some(end) = root.get("end") else { return };
+    if end.flag() == Some(false) {
+        report.error(&end.at, "`end` is `true` or not there");
+    }
+    if tree
+        .entries()
+        .last()
+        .is_some_and(|entry| entry.key != "end")
+    {
+        report.error_try(
+            &end.at,
+            "`end: true` must be the last key of the document",
+            "it tells a whole file from the beginning of one",
+        );
+    }
+}
+
+impl<'a> Scope<'a> {
+    fn new(root: &View<'a>, files: &'a mut Files, report: &'a mut Report) -> Self {
+        let issuers = root
+            .items("issuers")
+            .iter()
+            .filter_map(|node| {
+                Some(IssuerName {
+                    name: node.get("name")?.text()?,
+                    kubernetes: node
+                        .get("kubernetes")
+                        .and_then(Node::flag)
+                        .unwrap_or_default(),
+                })
+            })
+            .collect();
+        let answers = root
+            .get("answers")
+            .map(|node| {
+                node.entries()
+                    .iter()
+                    .map(|entry| entry.key.as_str())
+                    .collect()
+            })
+            .unwrap_or_default();
+        let inbound = root.items("inbound");
+        let listeners = inbound
+            .iter()
+            .map(|node| node.get("name").and_then(Node::text).unwrap_or("inbound"))
+            .collect();
+        let client_certificates = inbound.iter().any(|node| {
+            node.get("tls")
+                .is_some_and(|tls| tls.get("client_ca").is_some())
+        });
+        Self {
+            files,
+            report,
+            issuers,
+            answers,
+            listeners,
+            client_certificates,
+        }
+    }
+
+    /// The issuer that `node` names.
+    fn issuer(&mut self, node: Option<&Node>) -> Option<IssuerName<'a>> {
+        let (node, name) = named(node)?;
+        let found = self
+            .issuers
+            .iter()
+            .find(|issuer| issuer.name == name)
+            .copied();
+        if found.is_none() {
+            let names: Vec<&str> = self.issuers.iter().map(|issuer| issuer.name).collect();
+            self.unknown(&node.at, "issuer", node, &names);
+        }
+        found
+    }
+
+    /// Whether the issuer called `name` is one of ServiceAccounts.
+    fn is_kubernetes(&self, name: &str) -> bool {
+        self.issuers
+            .iter()
+            .any(|issuer| issuer.name == name && issuer.kubernetes)
+    }
+
+    /// The answers that `node` names.
+    fn answers(&mut self, node: Option<&Node>) -> Option<Arc<str>> {
+        let (node, name) = named(node)?;
+        if self.answers.contains(&name) {
+            return Some(name.into());
+        }
+        let names = self.answers.clone();
+        self.unknown(&node.at, "template in `answers`", node, &names);
+        None
+    }
+
+    /// The listener that `node` names.
+    fn listener(&mut self, node: Option<&Node>) -> Option<Arc<str>> {
+        let (node, name) = named(node)?;
+        if self.listeners.contains(&name) {
+            return Some(name.into());
+        }
+        let names = self.listeners.clone();
+        self.unknown(&node.at, "listener in `inbound`", node, &names);
+        None
+    }
+
+    fn unknown(&mut self, at: &Place, what: &str, node: &Node, names: &[&str]) {
+        let text = node.text().unwrap_or_default();
+        self.report.error_try(
+            at,
+            format!("there is no {what} called {}", node.shown()),
+            suggest::one_of(text, names),
+        );
+    }
+}
+
+fn named(node: Option<&Node>) -> Option<(&Node, &str)> {
+    node.and_then(|node| node.text().map(|text| (node, text)))
+}

@@ -1,0 +1,82 @@
+//! `admin`, `probes` and `log`.
+
+use super::Scope;
+use crate::admin::{AdminSettings, Probe, ProbesSettings};
+use crate::config::scalar;
+use crate::config::schema::{ADMIN, LOG, PROBES};
+use crate::config::view::View;
+use crate::telemetry::{AccessLog, LogFormat, LogLevel, LogSettings, SubjectLog};
+
+/// `admin`.
+pub(super) fn admin(root: &View<'_>, scope: &mut Scope<'_>) -> Option<AdminSettings> {
+    let view = root.sub("admin", &ADMIN);
+    let listen = view
+        .text("listen")
+        .and_then(|text| scalar::socket_address(text).ok())?;
+    if !listen.ip().is_loopback() {
+        if view.flag("allow_non_loopback") {
+            scope.report.warn(
+                view.place("listen"),
+                "whoever reaches this address reads policy, issuers and metrics",
+                "`probes` serves what kubelet and Prometheus need, and nothing else",
+            );
+        } else {
+            scope.report.error_try(
+                view.place("listen"),
+                "admin listens on loopback only",
+                "use `probes` for kubelet and Prometheus, or write `allow_non_loopback: true`",
+            );
+        }
+    }
+    Some(AdminSettings { listen })
+}
+
+/// `probes`.
+pub(super) fn probes(root: &View<'_>) -> Option<ProbesSettings> {
+    let view = root.sub_if("probes", &PROBES)?;
+    let listen = view
+        .text("listen")
+        .and_then(|text| scalar::socket_address(text).ok())?;
+    let serve = view
+        .texts("serve")
+        .iter()
+        .filter_map(|word| match word.as_str() {
+            "livez" => Some(Probe::Livez),
+            "readyz" => Some(Probe::Readyz),
+            "metrics" => Some(Probe::Metrics),
+            "jwks" => Some(Probe::Jwks),
+            _ => None,
+        })
+        .collect();
+    Some(ProbesSettings { listen, serve })
+}
+
+/// `log`.
+pub(super) fn log(root: &View<'_>) -> LogSettings {
+    log_of(&root.sub("log", &LOG))
+}
+
+fn log_of(view: &View<'_>) -> LogSettings {
+    LogSettings {
+        format: match view.text("format") {
+            Some("text") => LogFormat::Text,
+            _ => LogFormat::Json,
+        },
+        level: match view.text("level") {
+            Some("error") => LogLevel::Error,
+            Some("warn") => LogLevel::Warn,
+            Some("debug") => LogLevel::Debug,
+            Some("trace") => LogLevel::Trace,
+            _ => LogLevel::Info,
+        },
+        access: match view.text("access") {
+            Some("denied") => AccessLog::Denied,
+            Some("none") => AccessLog::None,
+            _ => AccessLog::All,
+        },
+        subject: match view.text("subject") {
+            Some("hash") => SubjectLog::Hash,
+            _ => SubjectLog::Plain,
+        },
+    }
+}

@@ -1,0 +1,80 @@
+//! `callers`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::Scope;
+use super::conditions::{self, Within};
+use crate::authz::Caller;
+use crate::config::node::{Entry, Node};
+use crate::config::schema::CALLER_BLOCK;
+use crate::config::view::View;
+
+/// Words that `allow` has a meaning for.
+pub(super) const WORDS: [&str; 4] = ["anyone", "anonymous", "opaque", "nobody"];
+
+/// Callers by name; `None` for one that has errors of its own, so that references to it bring no more.
+pub(super) type Callers = BTreeMap<String, Option<Caller>>;
+
+/// All callers.
+pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Callers {
+    let entries = root.get("callers").map(Node::entries).unwrap_or_default();
+    let mut callers = Callers::new();
+    let mut seen: Vec<(&str, Caller)> = Vec::new();
+    for entry in entries {
+        if WORDS.contains(&entry.key.as_str()) {
+            scope.report.error(
+                &entry.key_at,
+                format!(
+                    "`{}` is a word of `allow` and cannot be a caller's name",
+                    entry.key
+                ),
+            );
+        }
+        let caller = caller(entry, scope);
+        if let Some(caller) = &caller {
+            twin(entry, caller, &seen, scope);
+            seen.push((&entry.key, caller.clone()));
+        }
+        callers.insert(entry.key.clone(), caller);
+    }
+    callers
+}
+
+fn caller(entry: &Entry, scope: &mut Scope<'_>) -> Option<Caller> {
+    let view = View::new(&entry.value, &CALLER_BLOCK);
+    let issuer = scope.issuer(view.get("issuer"));
+    let within = Within {
+        kubernetes: issuer.is_none_or(|issuer| issuer.kubernetes),
+        parameters: &[],
+        actor_issuer: None,
+    };
+    let conditions = conditions::compile(&view, &within, scope);
+    Some(Caller {
+        name: Arc::from(entry.key.as_str()),
+        issuer: Arc::from(issuer?.name),
+        conditions,
+    })
+}
+
+/// Two callers with the same conditions could be taken for one another; which one logs and identity would name is chance.
+fn twin(entry: &Entry, caller: &Caller, seen: &[(&str, Caller)], scope: &mut Scope<'_>) {
+    let same = |other: &Caller| {
+        other.issuer == caller.issuer
+            && other.conditions.len() == caller.conditions.len()
+            && other
+                .conditions
+                .iter()
+                .all(|condition| caller.conditions.contains(condition))
+    };
+    if let Some((name, _)) = seen.iter().find(|(_, other)| same(other)) {
+        scope.report.error_try(
+            &entry.key_at,
+            format!(
+                "`{}` and `{name}` have the same conditions: they are one caller",
+                entry.key
+            ),
+            "remove one of them, or add the condition that tells them apart",
+        );
+    }
+}

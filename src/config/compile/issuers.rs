@@ -1,0 +1,429 @@
+//! `issuers`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Scope, tls};
+use crate::authn::{
+    Algorithm, Audiences, ClaimMappings, ClaimPath, IssuerSettings, KeyIdRule, KeySet, TokenSources,
+};
+use crate::config::node::{Node, Value};
+use crate::config::problem::Place;
+use crate::config::scalar;
+use crate::config::schema::{CLAIM_MAPPINGS, ISSUER, JWKS};
+use crate::config::suggest;
+use crate::config::view::View;
+use crate::jwks::{KeySource, KeySourceSettings};
+use crate::listener::{Limits, ListenerSettings};
+
+const ALGORITHMS: [(&str, Algorithm); 10] = [
+    ("RS256", Algorithm::Rs256),
+    ("RS384", Algorithm::Rs384),
+    ("RS512", Algorithm::Rs512),
+    ("PS256", Algorithm::Ps256),
+    ("PS384", Algorithm::Ps384),
+    ("PS512", Algorithm::Ps512),
+    ("ES256", Algorithm::Es256),
+    ("ES384", Algorithm::Es384),
+    ("EdDSA", Algorithm::EdDsa),
+    ("Ed25519", Algorithm::Ed25519),
+];
+
+/// All issuers.
+pub(super) fn compile(
+    root: &View<'_>,
+    listeners: &[ListenerSettings],
+    scope: &mut Scope<'_>,
+) -> Vec<(IssuerSettings, KeySourceSettings)> {
+    let token_bytes = listeners
+        .first()
+        .map_or(Limits::default().token_bytes, |listener| {
+            listener.limits.token_bytes
+        });
+    let mut out = Vec::new();
+    let mut names: BTreeMap<&str, &Place> = BTreeMap::new();
+    let mut values: BTreeMap<&str, (&str, &Place)> = BTreeMap::new();
+    for node in root.items("issuers") {
+        let view = View::new(node, &ISSUER);
+        let name = view.text("name").unwrap_or_default();
+        if let Some(first) = names.insert(name, view.place("name"))
+            && !name.is_empty()
+        {
+            let line = first.line;
+            scope.report.error(
+                view.place("name"),
+                format!("two issuers are called `{name}`; the other is at line {line}"),
+            );
+        }
+        for node in view.items("issuer") {
+            let Some(iss) = node.text() else { continue };
+            match values.insert(iss, (name, &node.at)) {
+                Some((other, first)) if other != name => scope.report.error_try(
+                    &node.at,
+                    format!("`{other}` (line {}) and `{name}` share the issuer {}: a token could be taken for either's", first.line, node.shown()),
+                    "make them one issuer, and tell callers apart by conditions",
+                ),
+                _ => near_twin(node, iss, &values, scope),
+            }
+        }
+        out.extend(issuer(&view, token_bytes, scope));
+    }
+    out
+}
+
+/// Two values that differ in a trailing slash or in case are most often one slip.
+fn near_twin(
+    node: &Node,
+    iss: &str,
+    values: &BTreeMap<&str, (&str, &Place)>,
+    scope: &mut Scope<'_>,
+) {
+    let folded = |iss: &str| iss.trim_end_matches('/').to_ascii_lowercase();
+    if let Some((other, _)) = values
+        .iter()
+        .find(|(other, _)| **other != iss && folded(other) == folded(iss))
+    {
+        scope.report.warn(
+            &node.at,
+            format!("differs from `{other}` only in case or a trailing slash"),
+            "`iss` is compared byte for byte: write it as the tokens have it",
+        );
+    }
+}
+
+fn issuer(
+    view: &View<'_>,
+    token_bytes: usize,
+    scope: &mut Scope<'_>,
+) -> Option<(IssuerSettings, KeySourceSettings)> {
+    let issuers = view.texts("issuer");
+    let keys = view
+        .sub_if("jwks", &JWKS)
+        .and_then(|jwks| keys(&jwks, &issuers, scope));
+    let audiences = audiences(view);
+    let algorithms = algorithms(view, scope);
+    if view.text("name") == Some("anonymous") {
+        scope.report.error(
+            view.place("name"),
+            "`anonymous` is reserved: assertions say it of requests without a token",
+        );
+    }
+    let clients = view.has("clients").then(|| view.texts("clients"));
+    if audiences == Some(Audiences::Unchecked) && clients.is_none() && !view.flag("kubernetes") {
+        scope.report.warn(
+            view.place("audiences"),
+            "neither `aud` nor the client is checked: a token that this issuer made for any other service is taken",
+            "name `clients`, or the audience that tokens for this service have",
+        );
+    }
+    let settings = IssuerSettings {
+        name: Arc::from(view.text("name")?),
+        issuers,
+        audiences: audiences?,
+        clients,
+        algorithms,
+        leeway: view.span("leeway"),
+        required_claims: required_claims(view),
+        token_types: token_types(view, scope),
+        max_lifetime: view.duration("max_lifetime"),
+        kubernetes: view.flag("kubernetes"),
+        claim_mappings: claim_mappings(&view.sub("claim_mappings", &CLAIM_MAPPINGS)),
+        scope_implies: scope_implies(view),
+        key_id: match view.text("key_id") {
+            Some("only_key") => KeyIdRule::OnlyKey,
+            _ => KeyIdRule::Required,
+        },
+        token_sources: token_sources(view),
+        token_bytes,
+    };
+    Some((settings, keys?))
+}
+
+fn audiences(view: &View<'_>) -> Option<Audiences> {
+    let node = view.get("audiences")?;
+    match &node.value {
+        Value::List(_) => Some(Audiences::AnyOf(view.texts("audiences"))),
+        Value::Scalar(_) => (node.text() == Some("unchecked")).then_some(Audiences::Unchecked),
+        Value::Map(_) => None,
+    }
+}
+
+fn algorithms(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<Algorithm> {
+    let mut out = Vec::new();
+    for name in view.texts("algorithms") {
+        match ALGORITHMS.iter().find(|(known, _)| *known == name) {
+            Some((_, algorithm)) => out.push(*algorithm),
+            None => unknown_algorithm(view, &name, scope),
+        }
+    }
+    out
+}
+
+fn unknown_algorithm(view: &View<'_>, name: &str, scope: &mut Scope<'_>) {
+    let place = view
+        .items("algorithms")
+        .iter()
+        .find(|node| node.text() == Some(name))
+        .map_or_else(|| view.place("algorithms"), |node| &node.at);
+    let upper = name.to_ascii_uppercase();
+    let names: Vec<&str> = ALGORITHMS.iter().map(|(name, _)| *name).collect();
+    let (message, suggestion) = if upper == "NONE" {
+        (
+            "`none` is no signature: anybody could write such a token".to_owned(),
+            None,
+        )
+    } else if upper.starts_with("HS") {
+        (
+            format!(
+                "`{name}` is a MAC: whoever verifies with its key can forge with it, and a public key taken for one would let anybody forge"
+            ),
+            None,
+        )
+    } else if upper == "ES512" || upper == "ES256K" {
+        (format!("`{name}` is not supported"), None)
+    } else {
+        (
+            format!("`{name}` is no signature algorithm"),
+            suggest::did_you_mean(name, names.iter().copied()),
+        )
+    };
+    let suggestion = suggestion.unwrap_or_else(|| format!("one of: {}", names.join(", ")));
+    scope.report.error_try(place, message, suggestion);
+}
+
+/// `exp` is required whatever is written: a token that never ends is none that can be lost.
+fn required_claims(view: &View<'_>) -> Vec<String> {
+    let mut claims = view.texts("required_claims");
+    if !claims.iter().any(|claim| claim == "exp") {
+        claims.push("exp".to_owned());
+    }
+    claims
+}
+
+/// Lower-case, without the `application/` that RFC 7515 section 4.1.9 lets senders leave out; empty for an absent `typ`.
+fn token_types(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<String> {
+    let mut types = Vec::new();
+    for word in view.texts("token_types") {
+        let word = word.to_ascii_lowercase();
+        let word = word.strip_prefix("application/").unwrap_or(&word);
+        if ["id", "logout+jwt", "dpop+jwt", "secevent+jwt"].contains(&word) {
+            scope.report.error(
+                view.place("token_types"),
+                format!("`{word}` tokens are no access tokens and are always refused"),
+            );
+        }
+        types.push(if word == "absent" {
+            String::new()
+        } else {
+            word.to_owned()
+        });
+    }
+    types
+}
+
+fn claim_mappings(view: &View<'_>) -> ClaimMappings {
+    let homes = |key: &str| -> Vec<ClaimPath> {
+        view.texts(key)
+            .iter()
+            .filter_map(|text| scalar::claim_path(text).ok())
+            .collect()
+    };
+    ClaimMappings {
+        subject: homes("subject"),
+        client: homes("client"),
+        account: homes("account"),
+        scopes: homes("scopes"),
+        roles: homes("roles"),
+        groups: homes("groups"),
+    }
+}
+
+fn scope_implies(view: &View<'_>) -> BTreeMap<String, Vec<String>> {
+    view.get("scope_implies")
+        .map(Node::entries)
+        .unwrap_or_default()
+        .iter()
+        .map(|entry| {
+            let implied = entry
+                .value
+                .each()
+                .iter()
+                .filter_map(|node| node.text().map(str::to_owned))
+                .collect();
+            (entry.key.clone(), implied)
+        })
+        .collect()
+}
+
+fn token_sources(view: &View<'_>) -> TokenSources {
+    let words = view.texts("token_sources");
+    let has = |word: &str| words.iter().any(|found| found == word);
+    TokenSources {
+        basic_password: has("basic_password"),
+        websocket_protocol: has("websocket_protocol"),
+    }
+}
+
+fn keys(view: &View<'_>, issuers: &[String], scope: &mut Scope<'_>) -> Option<KeySourceSettings> {
+    let sources: Vec<&str> = ["discover", "url", "file", "inline"]
+        .into_iter()
+        .filter(|key| view.has(key))
+        .collect();
+    let source = match sources.as_slice() {
+        [] => {
+            scope.report.error_try(
+                view.at(),
+                "names no source of keys",
+                "one of: discover: true, url, file, inline",
+            );
+            None
+        }
+        [one] => source(view, one, issuers, scope),
+        several => {
+            scope.report.error_try(
+                view.at(),
+                format!("names several sources of keys: {}", several.join(", ")),
+                "keep one; an issuer's keys come from one place",
+            );
+            None
+        }
+    };
+    let network = view.has("discover") || view.has("url");
+    if view.span("refresh_floor") > view.span("refresh_ceiling") {
+        scope.report.error(
+            view.place("refresh_floor"),
+            "must not be more than `refresh_ceiling`",
+        );
+    }
+    for key in [
+        "refresh",
+        "refresh_floor",
+        "refresh_ceiling",
+        "cooldown",
+        "max_stale",
+        "cache",
+        "timeout",
+        "ca",
+        "allow_http",
+    ] {
+        if view.has(key) && !network && !sources.is_empty() {
+            scope.report.error_try(
+                view.place(key),
+                format!("`{key}` is for keys over the network; these are pinned"),
+                "remove it, or write `url` or `discover`",
+            );
+        }
+    }
+    if view.duration("refresh") > view.duration("max_stale") {
+        scope.report.error(
+            view.place("max_stale"),
+            "must not be less than `refresh`, or keys go stale between two refreshes",
+        );
+    }
+    let cache = view
+        .text("cache")
+        .map(|path| scope.files.resolve(Path::new(path)));
+    Some(KeySourceSettings {
+        refresh: view.span("refresh"),
+        refresh_floor: view.span("refresh_floor"),
+        refresh_ceiling: view.span("refresh_ceiling"),
+        cooldown: view.span("cooldown"),
+        max_stale: view.span("max_stale"),
+        cache,
+        timeout: view.span("timeout"),
+        ca: tls::ca(view, "ca", scope),
+        allow_http: view.flag("allow_http"),
+        source: source?,
+    })
+}
+
+fn source(
+    view: &View<'_>,
+    key: &str,
+    issuers: &[String],
+    scope: &mut Scope<'_>,
+) -> Option<KeySource> {
+    let node = view.get(key)?;
+    match key {
+        "discover" => discover(view, node, issuers, scope),
+        "url" => {
+            let url = node.text()?;
+            plain_http(view, url, node, scope);
+            Some(KeySource::Url(url.to_owned()))
+        }
+        "file" => {
+            let path = Path::new(node.text()?);
+            let bytes = scope.files.read(path, &node.at, scope.report)?;
+            key_set(&bytes, &node.at, scope);
+            Some(KeySource::File(scope.files.resolve(path)))
+        }
+        _ => {
+            let text = match &node.value {
+                Value::Map(_) => super::answers::json(node).to_string(),
+                Value::Scalar(_) | Value::List(_) => node.text()?.to_owned(),
+            };
+            key_set(text.as_bytes(), &node.at, scope);
+            Some(KeySource::Inline(text))
+        }
+    }
+}
+
+fn discover(
+    view: &View<'_>,
+    node: &Node,
+    issuers: &[String],
+    scope: &mut Scope<'_>,
+) -> Option<KeySource> {
+    if node.flag() != Some(true) {
+        scope.report.error_try(
+            &node.at,
+            "`discover` is `true` or not there",
+            "name `url`, `file` or `inline` instead",
+        );
+        return None;
+    }
+    // The document's `issuer` must equal ours, so of several names the first is where it is looked for.
+    let issuer = issuers.first()?;
+    if let Err(reason) = scalar::web_url(issuer) {
+        scope.report.error_try(
+            &node.at,
+            format!("discovery starts at the issuer, and {reason}"),
+            "name `url`, `file` or `inline` instead",
+        );
+        return None;
+    }
+    plain_http(view, issuer, node, scope);
+    Some(KeySource::Discover {
+        issuer: issuer.clone(),
+    })
+}
+
+fn plain_http(view: &View<'_>, url: &str, node: &Node, scope: &mut Scope<'_>) {
+    if url.starts_with("http:") && !view.flag("allow_http") {
+        scope.report.error_try(
+            &node.at,
+            "keys over plain http: whoever can change an answer on the way can forge tokens",
+            "write https://, or `allow_http: true` where the network is trusted",
+        );
+    }
+}
+
+/// Pinned keys are tried at load: junk is found before a token is.
+fn key_set(document: &[u8], at: &Place, scope: &mut Scope<'_>) {
+    match KeySet::parse(document) {
+        Ok((_, skipped)) => {
+            for key in skipped {
+                let kid = key.kid.unwrap_or_else(|| "without kid".to_owned());
+                scope.report.warn(
+                    at,
+                    format!("the key `{kid}` is left out: {}", key.reason),
+                    "remove it from the set",
+                );
+            }
+        }
+        Err(error) => scope
+            .report
+            .error(at, format!("is not usable as a key set: {error}")),
+    }
+}

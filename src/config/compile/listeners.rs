@@ -1,0 +1,229 @@
+//! `inbound`.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Scope, tls};
+use crate::config::node::Node;
+use crate::config::scalar;
+use crate::config::schema::{CORS, INBOUND, LIMITS, TIMEOUTS, UPSTREAM};
+use crate::config::view::View;
+use crate::listener::{Limits, ListenAddress, ListenerSettings, Timeouts};
+use crate::proxy::{CorsSettings, Preflight};
+use crate::upstream::{UpstreamAddress, UpstreamSettings};
+
+/// All listeners.
+pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<ListenerSettings> {
+    let nodes = root.items("inbound");
+    let mut names = BTreeSet::new();
+    let mut sockets: Vec<PathBuf> = Vec::new();
+    let mut listeners = Vec::new();
+    for node in nodes {
+        let view = View::new(node, &INBOUND);
+        if nodes.len() > 1 && !view.has("name") {
+            scope.report.error_try(
+                view.at(),
+                "`name` is missing; each of several listeners needs one",
+                "name: public",
+            );
+        }
+        if let Some(name) = view.text("name")
+            && !names.insert(name)
+            && view.has("name")
+        {
+            scope.report.error(
+                view.place("name"),
+                format!("two listeners are called `{name}`"),
+            );
+        }
+        let Some(listener) = listener(&view, scope) else {
+            continue;
+        };
+        if let ListenAddress::Unix(path) = &listener.listen {
+            if sockets.contains(path) {
+                scope
+                    .report
+                    .error(view.place("listen"), "two listeners have this address");
+            }
+            sockets.push(path.clone());
+        }
+        listeners.push(listener);
+    }
+    one_token_limit(root, &listeners, scope);
+    listeners
+}
+
+/// Tokens are judged per issuer, not per listener: a limit for one of them alone could not be kept.
+fn one_token_limit(root: &View<'_>, listeners: &[ListenerSettings], scope: &mut Scope<'_>) {
+    let mut limits = listeners.iter().map(|listener| listener.limits.token_bytes);
+    let first = limits.next();
+    if limits.any(|limit| Some(limit) != first) {
+        scope.report.error(
+            root.place("inbound"),
+            "`limits.token_bytes` must be the same for all listeners",
+        );
+    }
+}
+
+fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> {
+    let listen = view
+        .text("listen")
+        .and_then(|text| scalar::listen_address(text).ok());
+    let upstream = view.get("upstream").and_then(|node| upstream(node, scope));
+    let cors = view.sub_if("cors", &CORS).map(|view| cors(&view, scope));
+    let answers = scope.answers(view.get("answers"));
+    let tls = tls::downstream(view, scope);
+    let limits = limits(&view.sub("limits", &LIMITS));
+    if limits.target_bytes > limits.header_bytes || limits.token_bytes > limits.header_bytes {
+        scope.report.error(
+            view.place("limits"),
+            "`target_bytes` and `token_bytes` must not be more than `header_bytes`, of which they are a part",
+        );
+    }
+    Some(ListenerSettings {
+        name: Arc::from(view.text("name").unwrap_or("inbound")),
+        listen: listen?,
+        upstream: upstream?,
+        trusted_proxies: trusted_proxies(view, scope),
+        answers,
+        cors,
+        tls,
+        limits,
+        timeouts: timeouts(&view.sub("timeouts", &TIMEOUTS)),
+    })
+}
+
+fn trusted_proxies(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<ipnet::IpNet> {
+    let mut networks = Vec::new();
+    for node in view.items("trusted_proxies") {
+        let Some(network) = node.text().and_then(|text| scalar::network(text).ok()) else {
+            continue;
+        };
+        if network.prefix_len() == 0 {
+            scope.report.warn(
+                &node.at,
+                "every peer is believed: whoever can connect chooses its client address",
+                "name the networks of the proxies in front",
+            );
+        }
+        networks.push(network);
+    }
+    networks
+}
+
+fn upstream(node: &Node, scope: &mut Scope<'_>) -> Option<UpstreamSettings> {
+    let short = node.text().is_some();
+    let view = View::new(node, &UPSTREAM);
+    let text = if short { node.text() } else { view.text("url") }?;
+    let address = scalar::upstream(text).ok()?;
+    if short {
+        return Some(UpstreamSettings {
+            address,
+            ca: None,
+            client_certificate: None,
+        });
+    }
+    let ca = tls::ca(&view, "ca", scope);
+    let client_certificate = tls::pair(&view, scope);
+    let https = matches!(address, UpstreamAddress::Https { .. });
+    if !https && (view.has("ca") || view.has("certificate")) {
+        scope.report.error_try(
+            view.at(),
+            "`ca` and `certificate` are for an https upstream",
+            "write https://, or remove them",
+        );
+    }
+    Some(UpstreamSettings {
+        address,
+        ca,
+        client_certificate,
+    })
+}
+
+fn limits(view: &View<'_>) -> Limits {
+    let size = |key: &str| {
+        view.size(key)
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or_default()
+    };
+    Limits {
+        header_bytes: size("header_bytes"),
+        headers: view.count("headers"),
+        target_bytes: size("target_bytes"),
+        token_bytes: size("token_bytes"),
+        connections: view.count("connections"),
+        connections_per_address: view
+            .number("connections_per_address")
+            .and_then(|number| usize::try_from(number).ok()),
+        requests_in_flight: view.count("requests_in_flight"),
+        body_bytes: view.size("body_bytes"),
+        streams: view
+            .number("streams")
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or_default(),
+    }
+}
+
+fn timeouts(view: &View<'_>) -> Timeouts {
+    Timeouts {
+        header: view.span("header"),
+        idle_connection: view.span("idle_connection"),
+        request_body_idle: view.span("request_body_idle"),
+        stalled_reader: view.span("stalled_reader"),
+        upstream_connect: view.span("upstream_connect"),
+        upstream_response: view.duration("upstream_response"),
+        upstream_idle: view.span("upstream_idle"),
+    }
+}
+
+fn cors(view: &View<'_>, scope: &mut Scope<'_>) -> CorsSettings {
+    let origins = view.texts("origins");
+    let credentials = view.flag("credentials");
+    let any = origins.iter().any(|origin| origin == "*");
+    if any && origins.len() > 1 {
+        scope
+            .report
+            .error(view.place("origins"), "`*` stands alone");
+    }
+    if any && credentials {
+        scope.report.error(
+            view.place("credentials"),
+            "credentials and the origin `*` exclude each other (Fetch standard): name the origins",
+        );
+    }
+    let preflight = match view.text("preflight") {
+        Some("answer") => Preflight::Answer,
+        Some("authenticate") => Preflight::Authenticate,
+        _ => Preflight::Forward,
+    };
+    for key in ["headers", "max_age"] {
+        if view.has(key) && preflight != Preflight::Answer {
+            scope.report.error_try(
+                view.place(key),
+                format!("`{key}` means something with `preflight: answer` only"),
+                "write `preflight: answer`, or remove it",
+            );
+        }
+    }
+    for key in ["headers", "expose"] {
+        for node in view.items(key) {
+            let valid = node
+                .text()
+                .is_some_and(|text| http::HeaderName::from_bytes(text.as_bytes()).is_ok());
+            if !valid {
+                scope
+                    .report
+                    .error(&node.at, format!("{} is no header name", node.shown()));
+            }
+        }
+    }
+    CorsSettings {
+        origins,
+        preflight,
+        credentials,
+        expose: view.texts("expose"),
+        headers: view.texts("headers"),
+        max_age: u32::try_from(view.span("max_age").as_secs()).unwrap_or(u32::MAX),
+    }
+}

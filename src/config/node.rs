@@ -1,0 +1,179 @@
+//! A document as a tree in which every key and value knows its line, column and path.
+
+use super::problem::Place;
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) value: Value,
+    pub(crate) at: Place,
+}
+
+/// What stands there.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Vec<Entry>),
+}
+
+/// A key of a mapping and its value, in the order of the text.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_at: Place,
+    pub(crate) value: Node,
+}
+
+/// A scalar: its text, and what YAML makes of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    pub(crate) kind: Kind,
+    /// Part of the text came from the environment or a file: it is not shown, and is text whatever it looks like.
+    pub(crate) substituted: bool,
+}
+
+/// Types of the YAML 1.2 core schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Null,
+    Flag,
+    Integer,
+    Float,
+    Text,
+}
+
+impl Node {
+    /// The entries of a mapping; nothing for other values.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        match &self.value {
+            Value::Map(entries) => entries,
+            Value::Scalar(_) | Value::List(_) => &[],
+        }
+    }
+
+    /// The value under `key`; `None` as well when it is null.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        self.entries()
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
+    }
+
+    /// The items of a list; the value itself where it is no list ("one or a list of").
+    pub(crate) fn each(&self) -> &[Self] {
+        match &self.value {
+            Value::List(items) => items,
+            Value::Scalar(_) | Value::Map(_) => std::slice::from_ref(self),
+        }
+    }
+
+    /// The scalar.
+    pub(crate) const fn scalar(&self) -> Option<&Scalar> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(scalar),
+            Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    /// The text of a scalar that is text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.scalar()
+            .filter(|scalar| scalar.kind == Kind::Text)
+            .map(|scalar| scalar.text.as_str())
+    }
+
+    /// A boolean.
+    pub(crate) fn flag(&self) -> Option<bool> {
+        let scalar = self.scalar()?;
+        match (scalar.kind, scalar.text.as_str()) {
+            (Kind::Flag, text) => Some(text.eq_ignore_ascii_case("true")),
+            (Kind::Text, "true") if scalar.substituted => Some(true),
+            (Kind::Text, "false") if scalar.substituted => Some(false),
+            (Kind::Null | Kind::Integer | Kind::Float | Kind::Text, _) => None,
+        }
+    }
+
+    /// A whole number that is not negative.
+    pub(crate) fn number(&self) -> Option<u64> {
+        let scalar = self.scalar()?;
+        match scalar.kind {
+            Kind::Integer => scalar.text.parse().ok(),
+            Kind::Text if scalar.substituted => scalar.text.trim().parse().ok(),
+            Kind::Null | Kind::Flag | Kind::Float | Kind::Text => None,
+        }
+    }
+
+    pub(crate) const fn is_null(&self) -> bool {
+        matches!(
+            &self.value,
+            Value::Scalar(Scalar {
+                kind: Kind::Null,
+                ..
+            })
+        )
+    }
+
+    /// What the value is, in words; never a substituted text.
+    pub(crate) fn described(&self) -> String {
+        match &self.value {
+            Value::List(_) => "a list".to_owned(),
+            Value::Map(_) => "a mapping".to_owned(),
+            Value::Scalar(scalar) => {
+                let kind = match scalar.kind {
+                    Kind::Null => return "nothing".to_owned(),
+                    Kind::Flag => "the boolean ",
+                    Kind::Integer | Kind::Float => "the number ",
+                    Kind::Text => "",
+                };
+                format!("{kind}{}", self.shown())
+            }
+        }
+    }
+
+    /// The text of a scalar in backticks, shortened; never a substituted text.
+    pub(crate) fn shown(&self) -> String {
+        match self.scalar() {
+            Some(scalar) if scalar.substituted => "the substituted text".to_owned(),
+            Some(scalar) => shorten(&scalar.text),
+            None => self.described(),
+        }
+    }
+}
+
+fn shorten(text: &str) -> String {
+    const MOST: usize = 60;
+    let mut shown: String = text
+        .chars()
+        .take(MOST)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if text.chars().count() > MOST {
+        shown.push('…');
+    }
+    format!("`{shown}`")
+}
+
+/// The path of a key below `parent`.
+pub(crate) fn key_path(parent: &str, key: &str) -> Box<str> {
+    let plain = !key.is_empty()
+        && key
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let key = if plain {
+        key.to_owned()
+    } else {
+        format!("\"{}\"", key.escape_debug())
+    };
+    if parent.is_empty() {
+        key.into()
+    } else {
+        format!("{parent}.{key}").into()
+    }
+}
+
+/// The path of an item below `parent`.
+pub(crate) fn item_path(parent: &str, index: usize) -> Box<str> {
+    format!("{parent}[{index}]").into()
+}

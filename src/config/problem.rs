@@ -1,0 +1,337 @@
+//! What is wrong with a configuration, and where: collected, never the first one only.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Longest part of a source line that is shown.
+const SNIPPET_WIDTH: usize = 120;
+
+/// Whether a configuration with this problem may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// It may not.
+    Error,
+    /// It may; somebody should look at it.
+    Warning,
+}
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The document.
+    pub file: Arc<Path>,
+    /// Line, from 1; 0 when the problem has no place in the text.
+    pub line: usize,
+    /// Column in characters, from 1; 0 when the problem has no place in the text.
+    pub column: usize,
+    /// `routes[3].allow[0].scopes`; empty for the document as a whole.
+    pub path: String,
+    /// What is wrong, in lower case and without a full stop.
+    pub message: String,
+    /// What to write instead.
+    pub suggestion: Option<String>,
+    /// Whether the configuration may be used all the same.
+    pub severity: Severity,
+}
+
+/// The text of a document as far as problems show it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    file: Arc<Path>,
+    lines: Arc<[Box<str>]>,
+    /// Lines that hold a secret; they are never shown.
+    hidden: BTreeSet<usize>,
+}
+
+impl Source {
+    pub(crate) fn new(file: &Path, text: &str) -> Self {
+        Self {
+            file: Arc::from(file),
+            lines: text.lines().map(Box::from).collect(),
+            hidden: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn hide(&mut self, line: usize) {
+        self.hidden.insert(line);
+    }
+
+    fn line(&self, number: usize) -> Option<&str> {
+        if self.hidden.contains(&number) {
+            return None;
+        }
+        self.lines.get(number.checked_sub(1)?).map(AsRef::as_ref)
+    }
+}
+
+/// Everything that is wrong with a document, in the order of its text.
+#[derive(Clone, Debug)]
+pub struct Problems {
+    source: Source,
+    list: Vec<Problem>,
+}
+
+impl Problems {
+    pub(crate) const fn new(source: Source, list: Vec<Problem>) -> Self {
+        Self { source, list }
+    }
+
+    /// One problem of the document as a whole.
+    pub(crate) fn whole(file: &Path, message: String) -> Self {
+        let source = Source::new(file, "");
+        let problem = Problem {
+            file: Arc::clone(&source.file),
+            line: 0,
+            column: 0,
+            path: String::new(),
+            message,
+            suggestion: None,
+            severity: Severity::Error,
+        };
+        Self::new(source, vec![problem])
+    }
+
+    /// In the order of the text.
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.list.iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether nothing is wrong.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The document that they are about.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.source.file
+    }
+
+    /// How many of them forbid the use of the document.
+    #[must_use]
+    pub fn errors(&self) -> usize {
+        self.list
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .count()
+    }
+
+    /// Text for people: `file:line:column: path: message`, the line, a caret and a suggestion.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        for problem in &self.list {
+            self.render_one(problem, &mut out);
+        }
+        out
+    }
+
+    /// The problems for programs.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        self.list.iter().map(Problem::to_json).collect()
+    }
+
+    fn render_one(&self, problem: &Problem, out: &mut String) {
+        out.push_str(&problem.headline());
+        out.push('\n');
+        if let Some(line) = self.source.line(problem.line) {
+            let (shown, caret) = window(line, problem.column);
+            let number = problem.line.to_string();
+            let margin = " ".repeat(number.len());
+            let _infallible = writeln!(out, "  {number} | {shown}");
+            let _infallible = writeln!(out, "  {margin} | {}^", " ".repeat(caret));
+        }
+        if let Some(suggestion) = &problem.suggestion {
+            let _infallible = writeln!(out, "    = {suggestion}");
+        }
+    }
+}
+
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.render().trim_end())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+impl Problem {
+    /// `file:line:column: path: message`.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let mut out = self.file.display().to_string();
+        if self.line > 0 {
+            let _infallible = write!(out, ":{}:{}", self.line, self.column);
+        }
+        if self.severity == Severity::Warning {
+            out.push_str(": warning");
+        }
+        if !self.path.is_empty() {
+            let _infallible = write!(out, ": {}", self.path);
+        }
+        let _infallible = write!(out, ": {}", self.message);
+        out
+    }
+
+    /// The problem for programs.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "file": self.file.display().to_string(),
+            "line": self.line,
+            "column": self.column,
+            "path": self.path,
+            "message": self.message,
+            "suggestion": self.suggestion,
+            "severity": self.severity.word(),
+        })
+    }
+}
+
+/// The part of a line around a column, and where the caret stands below it. Control characters become spaces.
+fn window(line: &str, column: usize) -> (String, usize) {
+    let at = column.saturating_sub(1);
+    let from = if at >= SNIPPET_WIDTH {
+        at - SNIPPET_WIDTH / 2
+    } else {
+        0
+    };
+    let shown = line
+        .chars()
+        .skip(from)
+        .take(SNIPPET_WIDTH)
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    (shown, at - from)
+}
+
+/// Where problems are put while a document is read.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) source: Source,
+    list: Vec<Problem>,
+}
+
+/// A place that a problem can point at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    pub(crate) path: Box<str>,
+}
+
+impl Report {
+    pub(crate) const fn new(source: Source) -> Self {
+        Self {
+            source,
+            list: Vec::new(),
+        }
+    }
+
+    pub(crate) fn error(&mut self, at: &Place, message: impl Into<String>) {
+        self.push(at, message.into(), None, Severity::Error);
+    }
+
+    pub(crate) fn error_try(
+        &mut self,
+        at: &Place,
+        message: impl Into<String>,
+        suggestion: impl Into<String>,
+    ) {
+        self.push(at, message.into(), Some(suggestion.into()), Severity::Error);
+    }
+
+    pub(crate) fn error_maybe(
+        &mut self,
+        at: &Place,
+        message: impl Into<String>,
+        suggestion: Option<String>,
+    ) {
+        self.push(at, message.into(), suggestion, Severity::Error);
+    }
+
+    pub(crate) fn warn(
+        &mut self,
+        at: &Place,
+        message: impl Into<String>,
+        suggestion: impl Into<String>,
+    ) {
+        self.push(
+            at,
+            message.into(),
+            Some(suggestion.into()),
+            Severity::Warning,
+        );
+    }
+
+    fn push(
+        &mut self,
+        at: &Place,
+        message: String,
+        suggestion: Option<String>,
+        severity: Severity,
+    ) {
+        let problem = Problem {
+            file: Arc::clone(&self.source.file),
+            line: at.line,
+            column: at.column,
+            path: at.path.to_string(),
+            message,
+            suggestion,
+            severity,
+        };
+        if !self.list.contains(&problem) {
+            self.list.push(problem);
+        }
+    }
+
+    /// Takes over what was found in an attempt.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.source.hidden.extend(other.source.hidden);
+        for problem in other.list {
+            if !self.list.contains(&problem) {
+                self.list.push(problem);
+            }
+        }
+    }
+
+    pub(crate) fn has_errors(&self) -> bool {
+        self.list
+            .iter()
+            .any(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Whether an error was found at `path` or below it.
+    pub(crate) fn has_error_below(&self, path: &str) -> bool {
+        self.list
+            .iter()
+            .any(|problem| problem.severity == Severity::Error && problem.path.starts_with(path))
+    }
+
+    pub(crate) fn finish(mut self) -> Problems {
+        self.list
+            .sort_by_key(|problem| (problem.line, problem.column));
+        Problems::new(self.source, self.list)
+    }
+}

@@ -1,0 +1,1 @@
+//! The schema against documents and code.
