@@ -4,21 +4,26 @@
 //! what a client may not say (hop-by-hop fields, identity headers, overrides) is gone afterwards.
 
 mod authority;
+pub(crate) mod framing;
 mod headers;
 mod path;
+#[cfg(test)]
+mod tests;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method, Version};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 pub use authority::Authority;
-pub use headers::{ReservedNames, is_reserved_spelling};
+pub use headers::{FIELD_BYTES, ReservedNames, is_reserved_spelling};
 pub use path::{CanonicalPath, PathAllowances};
 
 use crate::authn::Principal;
 use crate::authz::Route;
-use crate::rejection::Rejection;
+use crate::rejection::{Malformed, Rejection};
 
 /// Proof that the holder is `upstream::forward`; nothing else can make one, and nothing opens a sealed body without it.
 pub use crate::upstream::Opener;
@@ -60,16 +65,39 @@ pub struct RequestRules {
     pub target_bytes: usize,
     /// Names that clients may not send: identity headers, actor token headers that no route takes, overrides.
     pub reserved: ReservedNames,
+    /// The authority of HTTP/1.0 requests that name none: the listener's own (RFC 9112 section 3.3).
+    /// [`Authority::nameless`] matches no `hosts:` of any route.
+    pub default_authority: Authority,
+}
+
+impl Default for RequestRules {
+    /// The documented limits, nobody trusted, only the fixed names reserved.
+    fn default() -> Self {
+        Self {
+            trusted_proxies: Vec::new(),
+            headers: 100,
+            header_bytes: 32 * 1024,
+            target_bytes: 8 * 1024,
+            reserved: ReservedNames::default(),
+            default_authority: Authority::nameless(),
+        }
+    }
 }
 
 /// The judged part of a request: everything but the body.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one message, named where they are read"
+)]
 pub struct Head {
     pub(crate) method: Method,
     pub(crate) version: Version,
     pub(crate) path: CanonicalPath,
     pub(crate) authority: Authority,
-    /// End-to-end fields of the client, reserved and hop-by-hop names removed, `Host` removed (see `authority`).
+    /// End-to-end fields of the client: reserved and hop-by-hop names removed, and those that this head carries as
+    /// fields of its own (`Host`, `Content-Length`, `Transfer-Encoding`, `Upgrade`, `TE`, `Expect`). `Authorization` is
+    /// still there. From trusted peers the `X-Forwarded-*` family is too. HTTP/2 cookie crumbs are one field.
     pub(crate) headers: HeaderMap,
     /// The client: the peer, or the rightmost untrusted hop of `X-Forwarded-For` when the peer is trusted.
     pub(crate) client: IpAddr,
@@ -79,8 +107,14 @@ pub struct Head {
     pub(crate) upgrade: Option<HeaderValue>,
     /// The client sent `TE: trailers`.
     pub(crate) te_trailers: bool,
-    /// The client sent `Expect: 100-continue`.
+    /// The client sent `Expect: 100-continue` and can read a 1xx.
     pub(crate) expects_continue: bool,
+    /// The client's `Content-Length`, exact. The forwarder writes its own framing from this and `chunked`.
+    pub(crate) content_length: Option<u64>,
+    /// The client sent `Transfer-Encoding: chunked` (HTTP/1.1). HTTP/2 bodies may have neither.
+    pub(crate) chunked: bool,
+    /// `Connection` nominated `Authorization`: it is judged all the same, and never forwarded.
+    pub(crate) authorization_is_hop: bool,
     pub(crate) connection: Arc<Connection>,
 }
 
@@ -115,6 +149,24 @@ impl Head {
         self.client
     }
 
+    /// Whether the peer is one of the trusted proxies.
+    #[must_use]
+    pub const fn trusted_peer(&self) -> bool {
+        self.trusted_peer
+    }
+
+    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
+    #[must_use]
+    pub const fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The protocol asked for by `Connection: upgrade` and `Upgrade`: one, and neither HTTP nor TLS.
+    #[must_use]
+    pub const fn upgrade(&self) -> Option<&HeaderValue> {
+        self.upgrade.as_ref()
+    }
+
     /// The connection that the request came on.
     #[must_use]
     pub fn connection(&self) -> &Connection {
@@ -130,6 +182,29 @@ pub struct Canonical<B> {
 }
 
 impl<B> Canonical<B> {
+    /// Reads a request as hyper gives it (HTTP/1.0, HTTP/1.1, HTTP/2).
+    ///
+    /// Extensions are dropped: what must outlive them (an upgrade handle) travels in `sealed`.
+    ///
+    /// # Errors
+    /// [`Rejection::Malformed`] and [`Rejection::AmbiguousPath`]: what can be read in two ways, what is over a limit, and
+    /// CONNECT, TRACE and upgrades that no proxy of this kind passes on.
+    pub fn parse(
+        mut parts: Parts,
+        sealed: B,
+        connection: &Arc<Connection>,
+        rules: &RequestRules,
+    ) -> Result<Self, Box<Refused<B>>> {
+        match read_head(&mut parts, connection, rules) {
+            Ok(head) => Ok(Self {
+                head: Box::new(head),
+                sealed,
+            }),
+            Err(rejection) => Err(Refused::before_reading(rejection, sealed)
+                .with(|facts| facts.as_read = Some((parts.method, parts.uri)))),
+        }
+    }
+
     /// The judged part.
     #[must_use]
     pub fn head(&self) -> &Head {
@@ -158,11 +233,76 @@ impl<B> Canonical<B> {
     }
 }
 
+/// The way of reading: limits, method, target, fields, authority, path.
+fn read_head(
+    parts: &mut Parts,
+    connection: &Arc<Connection>,
+    rules: &RequestRules,
+) -> Result<Head, Rejection> {
+    let version = known_version(parts.version)?;
+    // CONNECT (extended CONNECT of RFC 8441 included) makes a tunnel, TRACE echoes credentials.
+    if parts.method == Method::CONNECT || parts.method == Method::TRACE {
+        return Err(Rejection::Malformed(Malformed::Upgrade));
+    }
+    let target = origin_form(&parts.uri, rules)?;
+    let sifted = headers::sift(&mut parts.headers, version, connection.peer, rules)
+        .map_err(Rejection::Malformed)?;
+    let authority = Authority::agree(
+        parts.uri.authority(),
+        (sifted.host.as_ref(), sifted.hosts),
+        version,
+        &rules.default_authority,
+    )
+    .map_err(Rejection::Malformed)?;
+    Ok(Head {
+        path: CanonicalPath::parse(target)?,
+        method: std::mem::take(&mut parts.method),
+        version,
+        authority,
+        headers: std::mem::take(&mut parts.headers),
+        client: sifted.client,
+        trusted_peer: sifted.trusted_peer,
+        upgrade: sifted.upgrade,
+        te_trailers: sifted.te_trailers,
+        expects_continue: sifted.expects_continue,
+        content_length: sifted.content_length,
+        chunked: sifted.chunked,
+        authorization_is_hop: sifted.authorization_is_hop,
+        connection: Arc::clone(connection),
+    })
+}
+
+fn known_version(version: Version) -> Result<Version, Rejection> {
+    match version {
+        Version::HTTP_10 | Version::HTTP_11 | Version::HTTP_2 => Ok(version),
+        _ => Err(Rejection::Malformed(Malformed::Version)),
+    }
+}
+
+/// Path and query of an origin-form target, or of an absolute one whose scheme is HTTP's. Without a scheme an authority
+/// means authority-form, which is what `GET admin` and `GET evil:80` are taken for.
+fn origin_form(uri: &Uri, rules: &RequestRules) -> Result<PathAndQuery, Rejection> {
+    let known_scheme = match uri.scheme_str() {
+        Some(scheme) => matches!(scheme, "http" | "https"),
+        None => uri.authority().is_none(),
+    };
+    let target = uri
+        .path_and_query()
+        .filter(|_| known_scheme)
+        .ok_or(Rejection::Malformed(Malformed::Target))?;
+    if target.as_str().len() > rules.target_bytes {
+        return Err(Rejection::Malformed(Malformed::TargetTooLong));
+    }
+    Ok(target.clone())
+}
+
 /// What is known about a request when its way ends; the decision record is made of it.
 #[derive(Debug, Default)]
 pub struct Facts {
     /// Absent when the message was malformed.
     pub head: Option<Box<Head>>,
+    /// Method and target as they came, of a request that was refused before it was canonical. For the record only.
+    pub as_read: Option<(Method, Uri)>,
     /// The route that owned it.
     pub route: Option<Arc<Route>>,
     /// Who asked.
@@ -180,6 +320,15 @@ pub struct Refused<B> {
 }
 
 impl<B> Refused<B> {
+    /// Refuses what did not become a canonical request: a malformed head, or no room for another request.
+    pub(crate) fn before_reading(rejection: Rejection, sealed: B) -> Box<Self> {
+        Box::new(Self {
+            rejection,
+            facts: Facts::default(),
+            sealed,
+        })
+    }
+
     /// Adds what a later step knows.
     pub(crate) fn with(mut self: Box<Self>, add: impl FnOnce(&mut Facts)) -> Box<Self> {
         add(&mut self.facts);
