@@ -74,6 +74,7 @@ pub struct Known<B> {
     routed: Routed<B>,
     principal: Principal,
     actor: Option<Rc<Verified>>,
+    observed: Option<Rejection>,
 }
 
 /// What came of [`identify`].
@@ -113,13 +114,50 @@ pub fn identify<B>(
         demand: routed.demand(),
         actor: routed.actor_token(),
     };
-    let (principal, actor) = match asked.authenticate(issuers, cache, now) {
-        Ok(known) => known,
-        Err(Denied::NeedsKey(wanted)) => return Identified::NeedsKey(routed, wanted),
-        Err(Denied::Rejected(rejection)) => {
-            return Identified::Rejected(routed.refuse(rejection));
+    match asked.authenticate(issuers, cache, now) {
+        Ok((principal, actor)) => {
+            strip_credentials(&mut routed, issuers);
+            Identified::Known(Known {
+                routed,
+                principal,
+                actor,
+                observed: None,
+            })
         }
-    };
+        Err(Denied::NeedsKey(wanted)) => Identified::NeedsKey(routed, wanted),
+        Err(Denied::Rejected(rejection)) => match give_up(routed, rejection, issuers, now) {
+            Ok(known) => Identified::Known(known),
+            Err(refused) => Identified::Rejected(refused),
+        },
+    }
+}
+
+/// Refuses a request whose caller could not be identified. Where the route only observes, the request goes on as
+/// anonymous, and the rejection is remembered for the record.
+///
+/// # Errors
+/// `rejection`, where the route is enforced.
+pub fn give_up<B>(
+    mut routed: Routed<B>,
+    rejection: Rejection,
+    issuers: &Issuers,
+    now: Now,
+) -> Result<Known<B>, Box<Refused<B>>> {
+    // Two readings are never let through: observing is about policy, not about HTTP.
+    if !routed.observes(now) || matches!(rejection, Rejection::Malformed(_)) {
+        return Err(routed.refuse(rejection));
+    }
+    strip_credentials(&mut routed, issuers);
+    Ok(Known {
+        routed,
+        principal: Principal::Anonymous,
+        actor: None,
+        observed: Some(rejection),
+    })
+}
+
+/// Takes out of the head what of the credentials the upstream must not see.
+fn strip_credentials<B>(routed: &mut Routed<B>, issuers: &Issuers) {
     let actor_header = routed.actor_token().map(|actor| actor.header.clone());
     let headers = &mut routed.head_mut().headers;
     if let Some(name) = actor_header {
@@ -128,11 +166,6 @@ pub fn identify<B>(
     if issuers.sources().websocket_protocol {
         credential::strip_websocket(headers);
     }
-    Identified::Known(Known {
-        routed,
-        principal,
-        actor,
-    })
 }
 
 /// What authentication looks at: a request's credentials and what its route asks of them.
@@ -359,6 +392,17 @@ impl<B> Known<B> {
     #[must_use]
     pub const fn actor(&self) -> Option<&Rc<Verified>> {
         self.actor.as_ref()
+    }
+
+    /// What the request would have been refused for, where its route only observes.
+    #[must_use]
+    pub const fn observed(&self) -> Option<&Rejection> {
+        self.observed.as_ref()
+    }
+
+    /// Remembers what an observing route does not enforce; the first rejection counts.
+    pub(crate) fn observe(&mut self, rejection: Rejection) {
+        self.observed.get_or_insert(rejection);
     }
 
     pub(crate) fn routed(&self) -> &Routed<B> {

@@ -104,6 +104,12 @@ impl<B> Routed<B> {
         self.found.is_preflight_to_answer()
     }
 
+    /// Whether the route decides and records, but does not enforce (`mode: observe`, until its date).
+    #[must_use]
+    pub fn observes(&self, now: Now) -> bool {
+        self.route().observes(now)
+    }
+
     /// The generation of the policy that was used.
     #[must_use]
     pub const fn generation(&self) -> u64 {
@@ -156,6 +162,17 @@ impl<B> Known<B> {
                     until,
                 })
             }
+            Err((rejection, _))
+                if self.routed().observes(now) && !self.routed().is_preflight_to_answer() =>
+            {
+                let mut known = self;
+                known.observe(rejection);
+                Ok(Allowed {
+                    known,
+                    caller: None,
+                    until: None,
+                })
+            }
             Err((rejection, caller)) => {
                 Err(self.refuse(rejection).with(|facts| facts.caller = caller))
             }
@@ -203,9 +220,15 @@ impl<B> Allowed<B> {
     }
 
     pub(crate) fn open(self, opener: &Opener) -> (Granted, B) {
+        let observed = self
+            .known
+            .observed()
+            .or(self.known.routed().found.observed.as_ref())
+            .cloned();
         let (head, route, principal, sealed) = self.known.open(opener);
         (
             Granted {
+                observed,
                 head,
                 route,
                 principal,
@@ -233,4 +256,6 @@ pub struct Granted {
     pub(crate) principal: Principal,
     pub(crate) caller: Option<Arc<str>>,
     pub(crate) until: Option<UnixTime>,
+    /// What an observing route did not enforce.
+    pub(crate) observed: Option<Rejection>,
 }

@@ -203,4 +203,27 @@ impl Clock {
     pub async fn sleep(&self, by: Duration) {
         self.sleep_until(self.tick().plus(by)).await;
     }
+
+    /// Waits until the wall clock has reached `time`. A wall clock that jumps is noticed within a minute.
+    pub async fn sleep_until_unix(&self, time: UnixTime) {
+        const LOOK: i64 = 60;
+        loop {
+            let left = time.as_secs().saturating_sub(self.now().unix.as_secs());
+            if left <= 0 {
+                return;
+            }
+            match &self.0 {
+                Source::System(_) => {
+                    let wait = u64::try_from(left.min(LOOK)).unwrap_or(1);
+                    tokio::time::sleep(Duration::from_secs(wait)).await;
+                }
+                Source::Manual(manual) => {
+                    let mut moved = manual.moved.subscribe();
+                    if self.now().unix < time && moved.changed().await.is_err() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
 }

@@ -38,6 +38,7 @@ pub mod drain;
 pub mod identity;
 pub mod jwks;
 pub mod listener;
+pub mod net;
 pub mod proxy;
 pub mod rejection;
 pub mod request;

@@ -1,9 +1,22 @@
 //! Listeners: bind, accept, TLS, limits and deadlines.
 
+mod bind;
+mod guard;
+mod serve;
+mod sources;
+mod tls;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub(crate) use bind::{Accepted, Detached, Listening};
+pub use bind::{Bound, tcp as bind_tcp};
+pub(crate) use guard::GuardHandle;
+pub(crate) use serve::serve;
+pub(crate) use sources::Sources;
+pub use tls::{TlsError, server_config};
 
 use crate::config::Secret;
 use crate::proxy::{AnswersName, CorsSettings};

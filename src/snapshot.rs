@@ -6,6 +6,10 @@ use crate::authn::Issuers;
 use crate::authz::Policy;
 use crate::config::Config;
 use crate::identity::Identity;
+use crate::listener::ListenerSettings;
+use crate::proxy::{Answers, Cors};
+use crate::request::RequestRules;
+use crate::upstream::Target;
 
 /// One compiled configuration, live.
 #[derive(Debug)]
@@ -18,9 +22,38 @@ pub struct Snapshot {
     pub policy: Policy,
     /// How the caller is vouched for.
     pub identity: Identity,
-    /// Everything else that was configured.
+    /// Inbound listeners, in the order of the configuration.
+    pub inbounds: Vec<Inbound>,
+    /// Answer templates.
+    pub answers: Answers,
+    /// Everything as configured.
     pub config: Arc<Config>,
 }
 
 /// The place where the live snapshot is swapped.
 pub type SnapshotCell = arc_swap::ArcSwap<Snapshot>;
+
+/// An inbound listener, ready for use.
+#[derive(Debug)]
+pub struct Inbound {
+    /// Its place in the configuration; a listener keeps it for the life of the process.
+    pub index: usize,
+    /// As configured.
+    pub settings: ListenerSettings,
+    /// How requests are read.
+    pub rules: RequestRules,
+    /// TLS towards callers.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// CORS on our own answers.
+    pub cors: Option<Cors>,
+    /// Where it forwards.
+    pub target: Arc<Target>,
+}
+
+impl Snapshot {
+    /// The listener at `index`.
+    #[must_use]
+    pub fn inbound(&self, index: usize) -> Option<&Inbound> {
+        self.inbounds.get(index)
+    }
+}

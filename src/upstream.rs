@@ -1,9 +1,20 @@
-//! Upstream: connections, pool, forwarding.
+//! Upstream: connections, pool, forwarding. The only module that opens a sealed body.
+
+mod forward;
+mod io;
+mod pool;
+mod response;
+mod target;
+mod tunnel;
 
 use std::path::PathBuf;
 
-use crate::config::Secret;
+pub(crate) use forward::forward;
+pub use pool::Lease;
+pub(crate) use pool::{LocalExecutor, Pool};
+pub use target::{Target, TargetError};
 
+use crate::config::Secret;
 /// Opens sealed bodies. Only this module can make one.
 #[derive(Debug)]
 pub struct Opener(());
@@ -17,6 +28,22 @@ pub struct UpstreamSettings {
     pub ca: Option<Secret>,
     /// PEM chain and key that we present to an `https` upstream.
     pub client_certificate: Option<(Secret, Secret)>,
+}
+
+impl UpstreamSettings {
+    /// Whether connections made under `other` may serve under these settings.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let bytes =
+            |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_vec());
+        let pair = |pair: &Option<(Secret, Secret)>| {
+            pair.as_ref()
+                .map(|(chain, key)| (chain.expose().to_vec(), key.expose().to_vec()))
+        };
+        self.address == other.address
+            && bytes(&self.ca) == bytes(&other.ca)
+            && pair(&self.client_certificate) == pair(&other.client_certificate)
+    }
 }
 
 /// Scheme and place of an upstream.

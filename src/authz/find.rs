@@ -19,6 +19,8 @@ pub(super) struct Found {
     /// Which of the route's paths matched.
     path: u16,
     way: Way,
+    /// The limit that an observing route did not enforce.
+    pub(super) observed: Option<Rejection>,
 }
 
 /// How a request goes on.
@@ -98,15 +100,21 @@ pub(super) fn find(policy: &Policy, head: &Head, now: Now) -> Result<Found, NotF
             }
         },
     };
+    let mut observed = None;
     for limit in &route.before {
-        limit
-            .admit_address(head.client(), now.tick)
-            .map_err(|retry_after| refuse(Rejection::RateLimited { retry_after }))?;
+        if let Err(retry_after) = limit.admit_address(head.client(), now.tick) {
+            let rejection = Rejection::RateLimited { retry_after };
+            if !route.observes(now) {
+                return Err(refuse(rejection));
+            }
+            observed = Some(rejection);
+        }
     }
     let found = Found {
         route: Arc::clone(route),
         path: hit.path,
         way,
+        observed,
     };
     match found.access() {
         // No credential would help, so none is asked for.

@@ -9,7 +9,7 @@ use super::condition::{Alternative, Condition};
 use super::pattern::{HostPattern, PathPattern};
 use super::rate_limit::{RateLimit, RateLimitSettings, RateLimits};
 use crate::authn::ClaimPath;
-use crate::clock::UnixTime;
+use crate::clock::{Now, UnixTime};
 use crate::proxy::AnswersName;
 use crate::request::PathAllowances;
 
@@ -428,6 +428,12 @@ impl Route {
     #[must_use]
     pub const fn idle_timeout(&self) -> Option<Duration> {
         self.settings.idle_timeout
+    }
+
+    /// Whether the route only observes now.
+    #[must_use]
+    pub fn observes(&self, now: Now) -> bool {
+        self.observe().is_some_and(|until| now.unix < until)
     }
 
     /// Until when decisions are recorded and not enforced.

@@ -142,10 +142,6 @@ struct Inner {
     material: Material,
 }
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one per key, on the heap behind an Arc"
-)]
 enum Material {
     Es256(EcdsaKeyPair),
     EdDsa(Ed25519KeyPair),
@@ -323,13 +319,9 @@ impl Material {
     }
 }
 
-/// A signature, raw. It lives on the stack for a moment; nothing keeps one.
+/// A signature, raw.
 pub struct SignatureBytes(Made);
 
-#[expect(
-    clippy::large_enum_variant,
-    reason = "boxing would allocate for every bound assertion"
-)]
 enum Made {
     Asymmetric(aws_lc_rs::signature::Signature),
     Tag(hmac::Tag),

@@ -1,0 +1,339 @@
+//! The control thread: everything that is not a request.
+
+use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::signals::{Signal, Signals};
+use super::worker_thread::{self, Role, Start};
+use super::{Addresses, Options, StartError, self_test, snapshots};
+use crate::config::watch::Watcher;
+use crate::config::{self, Config};
+use crate::drain::{Drain, Phase};
+use crate::jwks::{KeySourceSettings, Keys};
+use crate::listener::{Bound, ListenAddress, Sources, bind_tcp};
+use crate::proxy::Shared;
+use crate::snapshot::SnapshotCell;
+use crate::telemetry::Telemetry;
+
+/// How often upstream names are looked up again.
+const RESOLVE: Duration = Duration::from_secs(10);
+
+/// What the control thread can be told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Reload(mpsc::Sender<Result<u64, String>>),
+    Drain,
+    End,
+}
+
+/// The state of the control thread.
+pub(super) struct Control {
+    options: Options,
+    commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
+    keys: Keys,
+    snapshot: Arc<SnapshotCell>,
+    telemetry: Arc<Telemetry>,
+    watcher: Watcher,
+    drain: Drain,
+    workers: Vec<JoinHandle<()>>,
+    /// Ends when the last worker has ended.
+    ended: tokio::sync::mpsc::Receiver<()>,
+}
+
+struct Sockets {
+    inbound: Vec<Bound>,
+    admin: std::net::TcpListener,
+    probes: Option<std::net::TcpListener>,
+    addresses: Addresses,
+}
+
+impl Control {
+    /// Everything that can fail happens here, before the first connection is accepted (INVARIANTS 67).
+    pub(super) async fn start(
+        options: Options,
+        commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
+    ) -> Result<(Self, Addresses), StartError> {
+        self_test::run().map_err(StartError::SelfTest)?;
+        let config = Arc::new(config::load(&options.config, None).map_err(StartError::Config)?);
+        let telemetry = Arc::new(Telemetry::start(
+            &config.log,
+            options.log.clone(),
+            options.clock.clone(),
+        )?);
+        let sockets = bind(&config)?;
+        let (keys, refreshing) = Keys::start(options.clock.clone());
+        let prepared = keys.prepare(sources(&config));
+        let now = options.clock.now().unix;
+        let snapshot = snapshots::build(Arc::clone(&config), 1, &prepared.cells(), None, now)
+            .map_err(StartError::Unusable)?;
+        prepared.commit();
+        tokio::task::spawn_local(refreshing.run());
+        let snapshot = Arc::new(SnapshotCell::from_pointee(snapshot));
+        let mut watcher = Watcher::new(options.clock.clone());
+        follow(&mut watcher, &config);
+        let drain = Drain::default();
+        let Sockets {
+            inbound,
+            admin,
+            probes,
+            addresses,
+        } = sockets;
+        let shared = Arc::new(Shared {
+            snapshot: Arc::clone(&snapshot),
+            keys: keys.clone(),
+            clock: options.clock.clone(),
+            drain: drain.signal(),
+            connections: AtomicUsize::new(0),
+            in_flight: AtomicUsize::new(0),
+            sources: Sources::default(),
+        });
+        let (ending, ended) = tokio::sync::mpsc::channel(1);
+        let workers = spawn_workers(config.workers, &shared, &telemetry, inbound, &ending)?;
+        drop((admin, probes));
+        let control = Self {
+            options,
+            commands,
+            keys,
+            snapshot,
+            telemetry,
+            watcher,
+            drain,
+            workers,
+            ended,
+        };
+        Ok((control, addresses))
+    }
+
+    /// Serves commands, file changes and signals until the drain is over.
+    pub(super) async fn run(mut self) {
+        tracing::info!(
+            generation = 1,
+            workers = self.workers.len(),
+            "proxy.started"
+        );
+        let mut signals = Signals::new(self.options.signals);
+        self.resolve();
+        let clock = self.options.clock.clone();
+        let mut resolve_at = clock.tick().plus(RESOLVE);
+        loop {
+            tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Reload(reply)) => drop(reply.send(self.reload())),
+                    Some(Command::Drain) => self.begin_drain(),
+                    Some(Command::End) | None => self.drain.end(),
+                },
+                () = self.watcher.changed() => drop(self.reload()),
+                signal = signals.next() => match signal {
+                    Signal::Reload => drop(self.reload()),
+                    Signal::End if self.drain.signal().phase() > Phase::Serving => self.drain.end(),
+                    Signal::End => self.begin_drain(),
+                },
+                () = clock.sleep_until(resolve_at) => {
+                    self.resolve();
+                    resolve_at = clock.tick().plus(RESOLVE);
+                }
+                _ = self.ended.recv() => break,
+            }
+        }
+        for worker in self.workers {
+            // A worker that panicked has said so.
+            drop(worker.join());
+        }
+        tracing::info!("drain.finished");
+        self.telemetry.flush();
+    }
+
+    /// Not ready, then no more connections, then the end. The workers' end is waited for in [`Control::run`].
+    fn begin_drain(&self) {
+        if self.drain.signal().phase() > Phase::Serving {
+            return;
+        }
+        tracing::info!("drain.started");
+        let (drain, clock) = (self.drain.clone(), self.options.clock.clone());
+        let settings = self.snapshot.load().config.drain;
+        tokio::task::spawn_local(async move {
+            drain.run(settings, &clock, std::future::pending()).await
+        });
+    }
+
+    /// Compiles first and swaps after; when it fails the old snapshot serves on.
+    fn reload(&mut self) -> Result<u64, String> {
+        let live = self.snapshot.load_full();
+        let outcome = config::load(&self.options.config, Some(&live.config))
+            .map_err(|problems| problems.to_string())
+            .and_then(|config| self.replace(Arc::new(config)));
+        match &outcome {
+            Ok(generation) => {
+                tracing::info!(generation, "config.reloaded");
+                let now = self.options.clock.now().unix.as_secs();
+                self.telemetry.metrics().control.reloaded(*generation, now);
+            }
+            Err(reason) => {
+                tracing::error!(reason, "config.rejected");
+                self.telemetry.metrics().control.reload_failed();
+            }
+        }
+        outcome
+    }
+
+    fn replace(&mut self, config: Arc<Config>) -> Result<u64, String> {
+        let live = self.snapshot.load_full();
+        let names = |config: &Config| -> Vec<Arc<str>> {
+            config
+                .listeners
+                .iter()
+                .map(|listener| Arc::clone(&listener.name))
+                .collect()
+        };
+        if names(&config) != names(&live.config) {
+            return Err(
+                "inbound: adding, removing or reordering listeners needs a restart".to_owned(),
+            );
+        }
+        for what in restart_needed(&live.config, &config) {
+            tracing::warn!(what, "config.restart_needed");
+        }
+        let generation = live.generation.saturating_add(1);
+        let prepared = self.keys.prepare(sources(&config));
+        let now = self.options.clock.now().unix;
+        let snapshot = snapshots::build(
+            Arc::clone(&config),
+            generation,
+            &prepared.cells(),
+            Some(&live),
+            now,
+        )?;
+        prepared.commit();
+        follow(&mut self.watcher, &config);
+        self.telemetry.apply(&config.log);
+        self.snapshot.store(Arc::new(snapshot));
+        self.resolve();
+        Ok(generation)
+    }
+
+    /// Looks upstream names up, in the background.
+    fn resolve(&self) {
+        for inbound in &self.snapshot.load().inbounds {
+            let target = Arc::clone(&inbound.target);
+            tokio::task::spawn_local(async move {
+                if let Err(error) = target.resolve().await {
+                    tracing::warn!(%error, "upstream.resolve_failed");
+                }
+            });
+        }
+    }
+}
+
+/// A directory that cannot be watched is polled: no reason to refuse a configuration, but to say so.
+fn follow(watcher: &mut Watcher, config: &Config) {
+    if let Err(error) = watcher.follow(config) {
+        tracing::warn!(%error, "config.watch_failed");
+    }
+}
+
+fn sources(config: &Config) -> Vec<(Arc<str>, KeySourceSettings)> {
+    config
+        .issuers
+        .iter()
+        .map(|(issuer, source)| (Arc::clone(&issuer.name), source.clone()))
+        .collect()
+}
+
+/// What differs and cannot be changed while the process runs.
+fn restart_needed(live: &Config, next: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    for (old, new) in live.listeners.iter().zip(&next.listeners) {
+        if old.listen != new.listen {
+            found.push(format!("{}: listen", new.name));
+        }
+    }
+    if live.workers != next.workers {
+        found.push("workers".to_owned());
+    }
+    if live.admin.listen != next.admin.listen {
+        found.push("admin.listen".to_owned());
+    }
+    if live.probes.as_ref().map(|probes| probes.listen)
+        != next.probes.as_ref().map(|probes| probes.listen)
+    {
+        found.push("probes.listen".to_owned());
+    }
+    found
+}
+
+fn bind(config: &Config) -> Result<Sockets, StartError> {
+    let mut addresses = Addresses::default();
+    let mut inbound = Vec::with_capacity(config.listeners.len());
+    for listener in &config.listeners {
+        let bound = Bound::new(&listener.listen).map_err(|source| StartError::Bind {
+            address: match &listener.listen {
+                ListenAddress::Tcp(address) => address.to_string(),
+                ListenAddress::Unix(path) => format!("unix:{}", path.display()),
+            },
+            source,
+        })?;
+        if let Some(address) = bound.local_address() {
+            addresses
+                .listeners
+                .insert(listener.name.to_string(), address);
+        }
+        inbound.push(bound);
+    }
+    let tcp = |address: SocketAddr| {
+        bind_tcp(address).map_err(|source| StartError::Bind {
+            address: address.to_string(),
+            source,
+        })
+    };
+    let admin = tcp(config.admin.listen)?;
+    let probes = config
+        .probes
+        .as_ref()
+        .map(|probes| tcp(probes.listen))
+        .transpose()?;
+    addresses.admin = admin.local_addr().ok();
+    addresses.probes = probes.as_ref().and_then(|probes| probes.local_addr().ok());
+    Ok(Sockets {
+        inbound,
+        admin,
+        probes,
+        addresses,
+    })
+}
+
+fn spawn_workers(
+    count: usize,
+    shared: &Arc<Shared>,
+    telemetry: &Arc<Telemetry>,
+    sockets: Vec<Bound>,
+    ending: &tokio::sync::mpsc::Sender<()>,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let mut roles = Vec::with_capacity(count);
+    let mut peers = Vec::new();
+    for _ in 1..count {
+        let (peer, role) = worker_thread::peer();
+        peers.push(peer);
+        roles.push(role);
+    }
+    roles.insert(0, Role::Accepts { sockets, peers });
+    let mut workers = Vec::with_capacity(count);
+    for (number, role) in roles.into_iter().enumerate() {
+        let start = Start {
+            shared: Arc::clone(shared),
+            telemetry: Arc::clone(telemetry),
+            role,
+        };
+        let ending = ending.clone();
+        let thread = std::thread::Builder::new().name(format!("worker-{number}"));
+        workers.push(thread.spawn(move || {
+            if let Err(error) = worker_thread::run(start) {
+                tracing::error!(%error, "worker.failed");
+            }
+            drop(ending);
+        })?);
+    }
+    Ok(workers)
+}

@@ -1,0 +1,103 @@
+//! From a compiled configuration to a live snapshot. Fallible as a whole, before anything is swapped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::HeaderValue;
+
+use crate::authn::{Issuer, Issuers, KeyCell};
+use crate::clock::UnixTime;
+use crate::config::Config;
+use crate::identity::Identity;
+use crate::listener::{ListenAddress, ListenerSettings, server_config};
+use crate::proxy::{Answers, Cors};
+use crate::request::{Authority, RequestRules, ReservedNames};
+use crate::snapshot::{Inbound, Snapshot};
+use crate::upstream::Target;
+
+/// Builds the snapshot of `config`. Upstream targets that did not change are taken over with their connections.
+pub(super) fn build(
+    config: Arc<Config>,
+    generation: u64,
+    cells: &HashMap<Arc<str>, Arc<KeyCell>>,
+    previous: Option<&Snapshot>,
+    now: UnixTime,
+) -> Result<Snapshot, String> {
+    let mut issuers = Vec::with_capacity(config.issuers.len());
+    for (settings, _) in &config.issuers {
+        let cell = cells
+            .get(&settings.name)
+            .ok_or_else(|| format!("issuer {}: no key cell", settings.name))?;
+        issuers.push(Arc::new(Issuer::new(settings.clone(), Arc::clone(cell))));
+    }
+    let identity = match previous {
+        None => Identity::new(Arc::clone(&config.identity), generation),
+        Some(previous) => Identity::following(
+            Arc::clone(&config.identity),
+            generation,
+            &previous.identity,
+            now,
+        ),
+    };
+    let identity = identity.map_err(|error| format!("identity: {error}"))?;
+    let mut inbounds = Vec::with_capacity(config.listeners.len());
+    for (index, settings) in config.listeners.iter().enumerate() {
+        let old = previous.and_then(|previous| previous.inbound(index));
+        inbounds.push(inbound(index, settings, &identity, old)?);
+    }
+    Ok(Snapshot {
+        generation,
+        issuers: Issuers::new(issuers),
+        policy: config.policy.at(generation),
+        identity,
+        inbounds,
+        answers: Answers::compile(&config.answers),
+        config,
+    })
+}
+
+fn inbound(
+    index: usize,
+    settings: &ListenerSettings,
+    identity: &Identity,
+    old: Option<&Inbound>,
+) -> Result<Inbound, String> {
+    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.name);
+    let target = match old.filter(|old| old.settings.upstream.is_same(&settings.upstream)) {
+        Some(old) => Arc::clone(&old.target),
+        None => Arc::new(Target::new(settings.upstream.clone()).map_err(|error| at(&error))?),
+    };
+    let tls = settings
+        .tls
+        .as_ref()
+        .map(server_config)
+        .transpose()
+        .map_err(|error| at(&error))?;
+    let rules = RequestRules {
+        trusted_proxies: settings.trusted_proxies.clone(),
+        headers: settings.limits.headers,
+        header_bytes: settings.limits.header_bytes,
+        target_bytes: settings.limits.target_bytes,
+        reserved: ReservedNames::new(identity.reserved()),
+        default_authority: own_authority(settings),
+    };
+    Ok(Inbound {
+        index,
+        rules,
+        tls,
+        target,
+        cors: settings.cors.as_ref().map(Cors::compile),
+        settings: settings.clone(),
+    })
+}
+
+/// The authority of HTTP/1.0 requests that name none.
+fn own_authority(settings: &ListenerSettings) -> Authority {
+    let ListenAddress::Tcp(address) = &settings.listen else {
+        return Authority::nameless();
+    };
+    HeaderValue::from_str(&address.to_string())
+        .ok()
+        .and_then(|written| Authority::parse(&written))
+        .unwrap_or_else(Authority::nameless)
+}

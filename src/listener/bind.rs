@@ -1,0 +1,212 @@
+//! Binding: exclusively. With `SO_REUSEPORT` another process of the same user could bind beside us and take tokens.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpStream;
+
+use super::ListenAddress;
+use crate::net::Stream;
+
+/// A full queue makes clients retry for seconds; the kernel cuts this to `somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket, not yet served.
+#[derive(Debug)]
+pub struct Bound {
+    socket: BoundSocket,
+}
+
+#[derive(Debug)]
+enum BoundSocket {
+    Tcp(std::net::TcpListener),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener),
+}
+
+impl Bound {
+    /// Binds and listens.
+    ///
+    /// # Errors
+    /// As `bind(2)`.
+    pub fn new(address: &ListenAddress) -> io::Result<Self> {
+        let socket = match address {
+            ListenAddress::Tcp(address) => BoundSocket::Tcp(tcp(*address)?),
+            ListenAddress::Unix(path) => unix(path)?,
+        };
+        Ok(Self { socket })
+    }
+
+    /// Where it is bound; `None` for Unix sockets.
+    #[must_use]
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            BoundSocket::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            BoundSocket::Unix(_) => None,
+        }
+    }
+
+    /// Hands the socket to the runtime of this thread.
+    pub(crate) fn listen(self) -> io::Result<Listening> {
+        match self.socket {
+            BoundSocket::Tcp(listener) => {
+                tokio::net::TcpListener::from_std(listener).map(Listening::Tcp)
+            }
+            #[cfg(unix)]
+            BoundSocket::Unix(listener) => {
+                tokio::net::UnixListener::from_std(listener).map(Listening::Unix)
+            }
+        }
+    }
+}
+
+/// Binds a TCP address for listening, exclusively and without blocking.
+///
+/// # Errors
+/// As `bind(2)`.
+pub fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // On Unix this only skips TIME_WAIT; on Windows it would let others bind.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(unix)]
+fn unix(path: &Path) -> io::Result<BoundSocket> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    // A socket file that nobody listens on is left over from a crash.
+    if path.exists() && UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    listener.set_nonblocking(true)?;
+    Ok(BoundSocket::Unix(listener))
+}
+
+#[cfg(not(unix))]
+fn unix(_: &Path) -> io::Result<BoundSocket> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// A socket that accepts.
+#[derive(Debug)]
+pub(crate) enum Listening {
+    Tcp(tokio::net::TcpListener),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixListener),
+}
+
+/// A connection on its way to the worker that serves it.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    Tcp(TcpStream, IpAddr),
+    Unix(crate::net::UnixStream),
+}
+
+/// How long accepting rests when the process is out of file descriptors: it must neither end nor spin.
+const REST: Duration = Duration::from_millis(50);
+
+impl Listening {
+    /// The next connection.
+    pub(crate) async fn accept(&self) -> Accepted {
+        loop {
+            let accepted = match self {
+                Self::Tcp(listener) => listener
+                    .accept()
+                    .await
+                    .map(|(stream, peer)| Accepted::Tcp(stream, canonical(peer.ip()))),
+                #[cfg(unix)]
+                Self::Unix(listener) => listener
+                    .accept()
+                    .await
+                    .map(|(stream, _)| Accepted::Unix(stream)),
+            };
+            match accepted {
+                Ok(accepted) => return accepted,
+                Err(error) if of_the_peer(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "listener.accept_failed");
+                    tokio::time::sleep(REST).await;
+                }
+            }
+        }
+    }
+}
+
+fn of_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    )
+}
+
+/// An IPv4 peer of a dual-stack socket is an IPv4 peer.
+const fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+impl Accepted {
+    /// The peer; loopback for Unix sockets.
+    pub(crate) const fn peer(&self) -> IpAddr {
+        match self {
+            Self::Tcp(_, peer) => *peer,
+            Self::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+
+    pub(crate) fn into_stream(self) -> io::Result<Stream> {
+        match self {
+            Self::Tcp(stream, _) => {
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Self::Unix(stream) => Ok(Stream::Unix(stream)),
+        }
+    }
+
+    /// Lets go of this thread's runtime.
+    pub(crate) fn detach(self) -> io::Result<Detached> {
+        match self {
+            Self::Tcp(stream, peer) => stream.into_std().map(|stream| Detached::Tcp(stream, peer)),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.into_std().map(Detached::Unix),
+            #[cfg(not(unix))]
+            Self::Unix(stream) => match stream {},
+        }
+    }
+}
+
+/// A connection between two runtimes.
+#[derive(Debug)]
+pub(crate) enum Detached {
+    Tcp(std::net::TcpStream, IpAddr),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Detached {
+    /// Takes hold of this thread's runtime.
+    pub(crate) fn attach(self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(stream, peer) => {
+                TcpStream::from_std(stream).map(|stream| Accepted::Tcp(stream, peer))
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => crate::net::UnixStream::from_std(stream).map(Accepted::Unix),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Serving one connection: TLS, the guard, HTTP/1.1 or HTTP/2.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+
+use super::bind::Accepted;
+use super::guard::{Guard, Preface};
+use super::{Limits, tls};
+use crate::net::Stream;
+use crate::proxy::{self, ConnectionState, Worker};
+use crate::request::Connection;
+use crate::upstream::LocalExecutor;
+
+/// Windows that one HTTP/2 connection may fill before anybody reads: what a stalled upstream costs us.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Serves `accepted` until it ends, by the listener `index`.
+pub(crate) async fn serve(worker: Rc<Worker>, index: usize, accepted: Accepted) {
+    let shared = Arc::clone(&worker.shared);
+    let place = shared.connections.fetch_add(1, Ordering::Relaxed);
+    let recorder = worker.recorder(index);
+    if let Some(recorder) = recorder {
+        recorder.connections.opened();
+    }
+    if let Err(error) = within_cap(&worker, index, accepted, place).await {
+        tracing::debug!(%error, "connection.ended");
+    }
+    if let Some(recorder) = recorder {
+        recorder.connections.closed();
+    }
+    shared.connections.fetch_sub(1, Ordering::Relaxed);
+    worker.somebody_left();
+}
+
+async fn within_cap(
+    worker: &Rc<Worker>,
+    index: usize,
+    accepted: Accepted,
+    place: usize,
+) -> Result<(), Ended> {
+    let snapshot = worker.shared.snapshot.load_full();
+    let inbound = snapshot.inbound(index).ok_or(Ended::Cap)?;
+    let limits = inbound.settings.limits.clone();
+    let peer = accepted.peer();
+    let _source = worker
+        .shared
+        .sources
+        .enter(peer, limits.connections_per_address)
+        .ok_or(Ended::Cap)?;
+    if place >= limits.connections {
+        return Err(Ended::Cap);
+    }
+    let (stream, client_certificate) = match (&inbound.tls, accepted.into_stream()?) {
+        (Some(config), Stream::Tcp(tcp)) => {
+            let handshake = tokio_rustls::TlsAcceptor::from(Arc::clone(config)).accept(tcp);
+            let tls = tokio::select! {
+                tls = handshake => tls?,
+                () = worker.shared.clock.sleep(inbound.settings.timeouts.header) => return Err(Ended::Handshake),
+            };
+            let certificate = tls::client_certificate(tls.get_ref().1);
+            (Stream::Tls(Box::new(tls.into())), certificate)
+        }
+        (_, stream) => (stream, None),
+    };
+    let facts = Arc::new(Connection {
+        listener: Arc::clone(&inbound.settings.name),
+        peer,
+        tls: inbound.tls.is_some(),
+        client_certificate,
+    });
+    drop(snapshot);
+    let (guard, handle) = Guard::new(stream, &limits, worker.coarse_cell());
+    let state = Rc::new(ConnectionState::new(
+        facts,
+        index,
+        handle,
+        worker.now().tick,
+    ));
+    let _watched = worker.watch_connection(&state);
+    speak(worker, &state, guard, &limits).await
+}
+
+/// Tells the protocol by the first bytes, then serves until the connection ends, is killed, or the drain is over.
+async fn speak(
+    worker: &Rc<Worker>,
+    state: &Rc<ConnectionState>,
+    mut guard: Guard<Stream>,
+    limits: &Limits,
+) -> Result<(), Ended> {
+    let preface = tokio::select! {
+        preface = guard.preface() => preface?,
+        () = state.killed() => return Err(Ended::Killed),
+        () = worker.shared.closing() => return Ok(()),
+    };
+    let service = {
+        let (worker, state) = (Rc::clone(worker), Rc::clone(state));
+        service_fn(move |request| {
+            let answer = proxy::answer(Rc::clone(&worker), Rc::clone(&state), request);
+            async move { Ok::<_, Infallible>(answer.await) }
+        })
+    };
+    match preface {
+        Preface::Http1 => {
+            let connection = http1::Builder::new()
+                .max_headers(limits.headers.saturating_add(1))
+                .serve_connection(guard, service)
+                .with_upgrades();
+            drive(worker, state, connection, |connection| {
+                connection.graceful_shutdown()
+            })
+            .await
+        }
+        Preface::Http2 => {
+            state.speaks_http2();
+            let connection = http2::Builder::new(LocalExecutor)
+                .max_concurrent_streams(limits.streams)
+                .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .max_send_buf_size(SEND_BUFFER)
+                .serve_connection(guard, service);
+            drive(worker, state, connection, |connection| {
+                connection.graceful_shutdown()
+            })
+            .await
+        }
+    }
+}
+
+async fn drive<C>(
+    worker: &Worker,
+    state: &ConnectionState,
+    connection: C,
+    finish: impl FnOnce(Pin<&mut C>),
+) -> Result<(), Ended>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut connection = pin!(connection);
+    tokio::select! {
+        ended = connection.as_mut() => return Ok(ended?),
+        () = state.killed() => return Err(Ended::Killed),
+        () = worker.shared.closing() => finish(connection.as_mut()),
+    }
+    tokio::select! {
+        ended = connection => Ok(ended?),
+        () = state.killed() => Err(Ended::Killed),
+        () = worker.shared.ended() => Err(Ended::Drained),
+    }
+}
+
+/// Why a connection ended other than by its peers.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("too many connections")]
+    Cap,
+    #[error("TLS handshake timed out")]
+    Handshake,
+    #[error("a deadline passed")]
+    Killed,
+    #[error("drained")]
+    Drained,
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+}

@@ -1,0 +1,321 @@
+//! Bodies as they pass: counted, bounded, never collected.
+
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+
+use super::exchange::Exchange;
+use super::refuse::Ended;
+use super::worker::ConnectionState;
+use crate::rejection::Rejection;
+use crate::upstream::Lease;
+
+/// What a canonical request carries along, sealed: the unread body and the handle for an upgrade.
+#[derive(Debug)]
+pub struct Sealed {
+    pub(crate) body: Incoming,
+    pub(crate) upgrade: Option<OnUpgrade>,
+}
+
+impl Sealed {
+    /// Takes a request apart, unless it is the guard's stand-in for bytes that were no request.
+    pub(super) fn take(
+        request: http::Request<Incoming>,
+        connection: &ConnectionState,
+    ) -> Result<(http::request::Parts, Self), Ended> {
+        let (mut parts, body) = request.into_parts();
+        if let Some(malformed) = connection.guard().verdict(&parts.method) {
+            return Err(Ended::with_body(Rejection::Malformed(malformed), body));
+        }
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        Ok((parts, Self { body, upgrade }))
+    }
+}
+
+/// Why a body ends early.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The other side's fault, or it went away.
+    #[error(transparent)]
+    Http(#[from] hyper::Error),
+    /// The request body is larger than the route allows.
+    #[error("request body too large")]
+    TooLarge,
+    /// The stream's token expired (`end_at_expiry`).
+    #[error("token expired")]
+    Expired,
+}
+
+/// A request body on its way to the upstream.
+///
+/// Trailers end here: a trailer field could say what we stripped from the head (INVARIANTS 21).
+#[derive(Debug)]
+pub struct RequestBody {
+    incoming: Option<Incoming>,
+    exchange: Rc<Exchange>,
+    left: u64,
+}
+
+impl RequestBody {
+    pub(crate) fn new(incoming: Incoming, exchange: Rc<Exchange>, limit: Option<u64>) -> Self {
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        if incoming.is_none() {
+            exchange.request_ended();
+        }
+        Self {
+            incoming,
+            exchange,
+            left: limit.unwrap_or(u64::MAX),
+        }
+    }
+
+    /// The body of a request that has none.
+    pub(crate) const fn none(exchange: Rc<Exchange>) -> Self {
+        Self {
+            incoming: None,
+            exchange,
+            left: 0,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
+        };
+        let frame = match Pin::new(incoming).poll_frame(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Err(error))) => {
+                self.exchange.request_broke();
+                return Poll::Ready(Some(Err(error.into())));
+            }
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(None) => {
+                self.exchange.request_ended();
+                return Poll::Ready(None);
+            }
+        };
+        let Ok(data) = frame.into_data() else {
+            self.exchange.request_ended();
+            return Poll::Ready(None);
+        };
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        let Some(left) = self.left.checked_sub(length) else {
+            self.exchange.request_too_large();
+            return Poll::Ready(Some(Err(BodyError::TooLarge)));
+        };
+        self.left = left;
+        self.exchange.request_bytes(length);
+        if self.is_end_stream() {
+            self.exchange.request_ended();
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+    }
+}
+
+/// A response body on its way to the caller. The exchange ends when it is dropped.
+#[derive(Debug)]
+pub struct ResponseBody {
+    kind: Kind,
+    exchange: Rc<Exchange>,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Ours(Option<Bytes>),
+    Theirs(Box<Theirs>),
+}
+
+#[derive(Debug)]
+struct Theirs {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    trailers: bool,
+    expiry: Option<Expiry>,
+}
+
+/// The end of a stream that ends with its token.
+pub(crate) struct Expiry(Pin<Box<dyn Future<Output = ()>>>);
+
+impl Expiry {
+    pub(crate) fn new(until: impl Future<Output = ()> + 'static) -> Self {
+        Self(Box::pin(until))
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn reached(self) {
+        self.0.await;
+    }
+}
+
+impl std::fmt::Debug for Expiry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Expiry")
+    }
+}
+
+/// How an upstream's body passes.
+#[derive(Debug, Default)]
+pub(crate) struct Passage {
+    /// Trailers pass (gRPC).
+    pub(crate) trailers: bool,
+    /// When this future ends, so does the stream.
+    pub(crate) expiry: Option<Expiry>,
+}
+
+impl ResponseBody {
+    /// A body of ours.
+    pub(crate) const fn ours(bytes: Bytes, exchange: Rc<Exchange>) -> Self {
+        Self {
+            kind: Kind::Ours(Some(bytes)),
+            exchange,
+        }
+    }
+
+    /// The upstream's body; `lease` returns its connection to the pool when both messages ended cleanly.
+    pub(crate) fn theirs(
+        incoming: Incoming,
+        lease: Option<Lease>,
+        passage: Passage,
+        exchange: Rc<Exchange>,
+    ) -> Self {
+        let Passage { trailers, expiry } = passage;
+        Self {
+            kind: Kind::Theirs(Box::new(Theirs {
+                incoming,
+                lease,
+                trailers,
+                expiry,
+            })),
+            exchange,
+        }
+    }
+}
+
+impl Theirs {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: &Exchange,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(expiry) = &mut self.expiry
+            && expiry.0.as_mut().poll(cx).is_ready()
+        {
+            exchange.expired();
+            return Poll::Ready(Some(Err(BodyError::Expired)));
+        }
+        match Pin::new(&mut self.incoming).poll_frame(cx) {
+            Poll::Pending => {
+                exchange.upstream_waits();
+                Poll::Pending
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    exchange.response_bytes(u64::try_from(data.len()).unwrap_or(u64::MAX));
+                } else if !self.trailers {
+                    self.release(exchange);
+                    return Poll::Ready(None);
+                }
+                if self.incoming.is_end_stream() {
+                    self.release(exchange);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                exchange.upstream_broke();
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                self.release(exchange);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn release(&mut self, exchange: &Exchange) {
+        exchange.response_ended();
+        if let Some(lease) = self.lease.take()
+            && exchange.request_has_ended()
+        {
+            lease.give_back();
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        match &mut this.kind {
+            Kind::Ours(bytes) => {
+                let frame = bytes.take().filter(|bytes| !bytes.is_empty());
+                if let Some(bytes) = &frame {
+                    this.exchange
+                        .response_bytes(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+                }
+                this.exchange.response_ended();
+                Poll::Ready(frame.map(|bytes| Ok(Frame::data(bytes))))
+            }
+            Kind::Theirs(theirs) => theirs.poll_frame(cx, &this.exchange),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Ours(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
+            Kind::Theirs(theirs) => theirs.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Ours(bytes) => SizeHint::with_exact(
+                bytes
+                    .as_ref()
+                    .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(u64::MAX)),
+            ),
+            Kind::Theirs(theirs) => theirs.incoming.size_hint(),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // A response without a body (204, 304, HEAD) is never polled.
+        match &mut self.kind {
+            Kind::Theirs(theirs) if theirs.incoming.is_end_stream() => {
+                theirs.release(&self.exchange)
+            }
+            Kind::Ours(None) => self.exchange.response_ended(),
+            Kind::Ours(Some(bytes)) if bytes.is_empty() => self.exchange.response_ended(),
+            Kind::Theirs(_) | Kind::Ours(Some(_)) => {}
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! One request and its answer, watched from start to end: what the decision record and the metrics are made of.
+//!
+//! An exchange ends when its last part is dropped: the record is written then, once, however the request ended.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use super::registry::Place;
+use super::worker::{ConnectionState, Worker};
+use crate::authz::Granted;
+use crate::clock::{Clock, Tick};
+use crate::drain::Phase;
+use crate::rejection::{Malformed, Rejection};
+use crate::request::{Facts, Head};
+use crate::snapshot::Inbound;
+use crate::telemetry::{End, Outcome};
+
+/// A request on its way; shared by the bodies that pass for it.
+#[derive(Debug)]
+pub struct Exchange {
+    worker: Rc<Worker>,
+    connection: Rc<ConnectionState>,
+    generation: u64,
+    started: Tick,
+    forwarded: Cell<Tick>,
+    number: u64,
+    place: RefCell<Option<Place<Self>>>,
+    admitted: Cell<bool>,
+    facts: RefCell<Facts>,
+    rejection: RefCell<Option<Rejection>>,
+    observed: RefCell<Option<Rejection>>,
+    end: Cell<Option<End>>,
+    status: Cell<u16>,
+    request: Request,
+    response: Response,
+}
+
+#[derive(Debug, Default)]
+struct Request {
+    bytes: Cell<u64>,
+    progress: Cell<Tick>,
+    ended: Cell<bool>,
+    fault: Cell<Option<RequestFault>>,
+    end: tokio::sync::Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum RequestFault {
+    TooLarge,
+    Broke,
+}
+
+#[derive(Debug, Default)]
+struct Response {
+    bytes: Cell<u64>,
+    upstream_head: Cell<Option<Tick>>,
+    /// Set while bytes are with hyper that it has not asked to follow up: the reader may have stalled.
+    handed_over: Cell<Option<Tick>>,
+    upgraded: Cell<bool>,
+}
+
+impl Exchange {
+    pub(super) fn begin(
+        worker: &Rc<Worker>,
+        connection: &Rc<ConnectionState>,
+        generation: u64,
+    ) -> Rc<Self> {
+        let started = worker.now().tick;
+        connection.request_began();
+        if let Some(recorder) = worker.recorder(connection.listener()) {
+            recorder.began();
+        }
+        let exchange = Rc::new(Self {
+            worker: Rc::clone(worker),
+            connection: Rc::clone(connection),
+            generation,
+            started,
+            forwarded: Cell::new(started),
+            number: worker.next_number(),
+            place: RefCell::default(),
+            admitted: Cell::new(false),
+            facts: RefCell::default(),
+            rejection: RefCell::default(),
+            observed: RefCell::default(),
+            end: Cell::default(),
+            status: Cell::new(0),
+            request: Request {
+                progress: Cell::new(started),
+                ..Request::default()
+            },
+            response: Response::default(),
+        });
+        *exchange.place.borrow_mut() = Some(worker.watch(&exchange));
+        exchange
+    }
+
+    /// Counts the request among those in flight, all workers together.
+    pub(super) fn admit(&self, inbound: &Inbound) -> Result<(), Rejection> {
+        let most = inbound.settings.limits.requests_in_flight;
+        let before = self.worker.shared.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.admitted.set(true);
+        if before >= most {
+            Err(Rejection::Overloaded)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.worker.shared.clock
+    }
+
+    /// The request's id, 32 hexadecimal digits; that of a trusted peer where it sent one.
+    pub(crate) fn id_value(&self, headers: &HeaderMap, trusted_peer: bool) -> HeaderValue {
+        const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+        match headers.get(&X_REQUEST_ID) {
+            Some(given) if trusted_peer && given.len() <= 128 && given.to_str().is_ok() => {
+                given.clone()
+            }
+            _ => HeaderValue::from_str(&self.id()).unwrap_or(HeaderValue::from_static("-")),
+        }
+    }
+
+    /// The request's id, as records and answers carry it.
+    pub(crate) fn id(&self) -> String {
+        self.worker.id(self.number)
+    }
+
+    /// Sets `X-Forwarded-For`: a trusted peer's list grows by the peer, anybody else starts a new one.
+    pub(crate) fn forwarded_for(&self, head: &Head, headers: &mut HeaderMap) {
+        const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+        let peer = self.connection.peer_value();
+        let list = headers.get(&X_FORWARDED_FOR).filter(|_| head.trusted_peer);
+        let value = list.and_then(|list| {
+            HeaderValue::from_bytes(&[list.as_bytes(), b", ", peer.as_bytes()].concat()).ok()
+        });
+        headers.insert(X_FORWARDED_FOR, value.unwrap_or_else(|| peer.clone()));
+    }
+
+    // The request.
+
+    pub(crate) fn request_bytes(&self, bytes: u64) {
+        self.request
+            .bytes
+            .set(self.request.bytes.get().saturating_add(bytes));
+        self.request.progress.set(self.worker.coarse());
+    }
+
+    pub(crate) fn request_ended(&self) {
+        if !self.request.ended.replace(true) {
+            self.request.end.notify_waiters();
+        }
+    }
+
+    pub(crate) fn request_broke(&self) {
+        self.request.fault.set(Some(RequestFault::Broke));
+    }
+
+    pub(crate) fn request_too_large(&self) {
+        self.request.fault.set(Some(RequestFault::TooLarge));
+    }
+
+    pub(crate) fn request_has_ended(&self) -> bool {
+        self.request.ended.get()
+    }
+
+    pub(crate) fn request_progress(&self) -> Tick {
+        self.request.progress.get()
+    }
+
+    /// Waits for the end of the request body.
+    pub(crate) async fn request_end(&self) {
+        if !self.request.ended.get() {
+            self.request.end.notified().await;
+        }
+    }
+
+    /// The request's own fault, when sending it failed.
+    pub(crate) fn request_fault(&self) -> Option<Rejection> {
+        match self.request.fault.get()? {
+            RequestFault::TooLarge => Some(Rejection::Malformed(Malformed::BodyTooLarge)),
+            RequestFault::Broke => Some(Rejection::Malformed(Malformed::Chunk)),
+        }
+    }
+
+    // The answer.
+
+    /// What is known of an allowed request.
+    pub(crate) fn granted(&self, granted: Granted) {
+        let Granted {
+            head,
+            route,
+            principal,
+            caller,
+            observed,
+            ..
+        } = granted;
+        *self.observed.borrow_mut() = observed;
+        self.forwarded.set(self.worker.now().tick);
+        *self.facts.borrow_mut() = Facts {
+            head: Some(head),
+            as_read: None,
+            route: Some(route),
+            principal: Some(principal),
+            caller,
+        };
+    }
+
+    pub(crate) fn refused(&self, rejection: Rejection, facts: Option<Facts>, status: StatusCode) {
+        if let Some(facts) = facts {
+            *self.facts.borrow_mut() = facts;
+        }
+        *self.rejection.borrow_mut() = Some(rejection);
+        self.status.set(status.as_u16());
+    }
+
+    /// An answer of ours that is no refusal.
+    pub(super) fn answered(&self, status: StatusCode) {
+        self.status.set(status.as_u16());
+    }
+
+    pub(crate) fn upstream_answered(&self, status: StatusCode) {
+        self.status.set(status.as_u16());
+        self.response
+            .upstream_head
+            .set(Some(self.worker.now().tick));
+    }
+
+    pub(crate) fn response_bytes(&self, bytes: u64) {
+        self.response
+            .bytes
+            .set(self.response.bytes.get().saturating_add(bytes));
+        self.response.handed_over.set(Some(self.worker.coarse()));
+    }
+
+    pub(crate) fn upstream_waits(&self) {
+        self.response.handed_over.set(None);
+    }
+
+    pub(crate) fn response_ended(&self) {
+        self.response.handed_over.set(None);
+        if self.end.get().is_none() {
+            self.end.set(Some(End::Complete));
+        }
+    }
+
+    /// The sweeper ends the connection: the reader takes nothing.
+    pub(super) fn stalled(&self) {
+        self.end.set(Some(End::Stalled));
+    }
+
+    pub(crate) fn upstream_broke(&self) {
+        self.end.set(Some(End::UpstreamBroke));
+    }
+
+    pub(crate) fn expired(&self) {
+        self.end.set(Some(End::Expired));
+    }
+
+    pub(crate) fn upgraded(&self) {
+        self.response.upgraded.set(true);
+        self.connection.upgraded();
+    }
+
+    /// Since when the reader has taken nothing although bytes wait for it.
+    pub(super) fn stalled_since(&self) -> Option<Tick> {
+        self.response.handed_over.get()
+    }
+
+    pub(super) fn connection(&self) -> &ConnectionState {
+        &self.connection
+    }
+}
+
+impl Exchange {
+    fn record(&self) {
+        let Some(recorder) = self.worker.recorder(self.connection.listener()) else {
+            return;
+        };
+        let now = self.worker.now();
+        let facts = self.facts.borrow();
+        let rejection = self.rejection.borrow();
+        let observed = self.observed.borrow();
+        let id = self.id();
+        let upgrade = facts
+            .head
+            .as_ref()
+            .filter(|_| self.response.upgraded.get())
+            .and_then(|head| head.upgrade.as_ref());
+        let drained = self.worker.shared.drain.phase() == Phase::Ended;
+        let outcome = Outcome {
+            request_id: &id,
+            generation: self.generation,
+            rejection: rejection.as_ref(),
+            observed: observed.as_ref(),
+            status: self.status.get(),
+            peer: Some(self.connection.facts().peer),
+            duration: now.tick.since(self.started),
+            upstream: self
+                .response
+                .upstream_head
+                .get()
+                .map(|head| head.since(self.forwarded.get())),
+            bytes_in: self.request.bytes.get(),
+            bytes_out: self.response.bytes.get(),
+            upgrade: upgrade.and_then(|value| value.to_str().ok()),
+            end: self.end.get().unwrap_or(if drained {
+                End::Drained
+            } else {
+                End::ClientGone
+            }),
+        };
+        recorder.ended(&facts, &outcome, now);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.connection.request_ended(self.worker.coarse());
+        if self.admitted.get() {
+            self.worker.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.record();
+        self.place.borrow_mut().take();
+        self.worker.somebody_left();
+    }
+}

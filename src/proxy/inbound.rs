@@ -1,0 +1,106 @@
+//! The way of a request, from its head to the upstream and back.
+
+use std::rc::Rc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::body::{ResponseBody, Sealed};
+use super::exchange::Exchange;
+use super::refuse::Ended;
+use super::worker::{ConnectionState, Worker};
+use crate::authn::{self, Identified, Known};
+use crate::authz::Routed;
+use crate::jwks::Obtained;
+use crate::rejection::{Rejection, TokenFault};
+use crate::request::{Canonical, Refused};
+use crate::snapshot::{Inbound, Snapshot};
+use crate::upstream;
+
+/// Answers one request of a connection.
+pub(crate) async fn answer(
+    worker: Rc<Worker>,
+    connection: Rc<ConnectionState>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let snapshot = worker.shared.snapshot.load_full();
+    let exchange = Exchange::begin(&worker, &connection, snapshot.generation);
+    let origin = request.headers().get(http::header::ORIGIN).cloned();
+    let is_head = request.method() == http::Method::HEAD;
+    let way = Way {
+        worker: &worker,
+        snapshot: &snapshot,
+        connection: &connection,
+        exchange: &exchange,
+    };
+    match super::refuse::contain_panics(way.pass(request)).await {
+        Ok(answer) => answer,
+        Err(ended) => ended.answer(&snapshot, &connection, &exchange, origin.as_ref(), is_head),
+    }
+}
+
+struct Way<'a> {
+    worker: &'a Worker,
+    snapshot: &'a Snapshot,
+    connection: &'a ConnectionState,
+    exchange: &'a Rc<Exchange>,
+}
+
+impl Way<'_> {
+    /// The steps, in order. Each takes the value of the one before; none can be left out.
+    async fn pass(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Ended> {
+        let inbound = self
+            .snapshot
+            .inbound(self.connection.listener())
+            .ok_or(Rejection::Internal)?;
+        let (parts, sealed) = Sealed::take(request, self.connection)?;
+        self.exchange.admit(inbound)?;
+        let request = Canonical::parse(parts, sealed, self.connection.facts(), &inbound.rules)?;
+        let routed = request.route(&self.snapshot.policy, self.worker.now())?;
+        if routed.is_preflight_to_answer() {
+            return Ok(self.answer_preflight(&routed, inbound));
+        }
+        let known = self.identify(routed).await?;
+        let allowed = known.authorize(self.worker.now())?;
+        let vouched = allowed.vouch(&self.snapshot.identity, self.worker.now())?;
+        let pool = self.worker.pool(inbound).ok_or(Rejection::Internal)?;
+        Ok(upstream::forward(vouched, inbound, pool, self.exchange).await?)
+    }
+
+    fn answer_preflight(
+        &self,
+        routed: &Routed<Sealed>,
+        inbound: &Inbound,
+    ) -> Response<ResponseBody> {
+        super::refuse::preflight(routed, inbound, self.exchange)
+    }
+
+    /// Verifies the credentials; waits for a key, once for each of the two tokens that a request may carry.
+    async fn identify(
+        &self,
+        routed: Routed<Sealed>,
+    ) -> Result<Known<Sealed>, Box<Refused<Sealed>>> {
+        let issuers = &self.snapshot.issuers;
+        let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
+        let mut routed = routed;
+        for _ in 0..3 {
+            let cache = &mut self.worker.tokens();
+            let (waiting, wanted) = match authn::identify(routed, issuers, cache, self.worker.now())
+            {
+                Identified::Known(known) => return Ok(known),
+                Identified::Rejected(refused) => return Err(refused),
+                Identified::NeedsKey(waiting, wanted) => (waiting, wanted),
+            };
+            let rejection = match self.worker.shared.keys.obtain(&wanted).await {
+                Obtained::Refreshed => {
+                    routed = waiting;
+                    continue;
+                }
+                Obtained::Absent => unknown,
+                Obtained::Unavailable { retry_after } => Rejection::KeysUnavailable { retry_after },
+            };
+            return authn::give_up(waiting, rejection, issuers, self.worker.now());
+        }
+        authn::give_up(routed, unknown, issuers, self.worker.now())
+    }
+}

@@ -1,0 +1,309 @@
+//! A worker: one thread, one runtime, its own upstream connections and its own cache of verified tokens.
+
+use std::cell::{Cell, RefCell, RefMut};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use http::HeaderValue;
+
+use super::exchange::Exchange;
+use super::registry::{Place, Registry};
+use crate::authn::TokenCache;
+use crate::clock::{Clock, Now, Tick};
+use crate::drain::DrainSignal;
+use crate::jwks::Keys;
+use crate::listener::{GuardHandle, Sources, Timeouts};
+use crate::request::Connection;
+use crate::snapshot::{Inbound, SnapshotCell};
+use crate::telemetry::{Recorder, WorkerTelemetry};
+use crate::upstream::Pool;
+
+/// Most bytes of tokens and claims that one worker keeps.
+const TOKEN_CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) snapshot: Arc<SnapshotCell>,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    pub(crate) drain: DrainSignal,
+    pub(crate) connections: AtomicUsize,
+    pub(crate) in_flight: AtomicUsize,
+    pub(crate) sources: Sources,
+}
+
+impl Shared {
+    /// Waits until no more connections are accepted.
+    pub(crate) async fn closing(&self) {
+        self.drain.clone().closing().await;
+    }
+
+    /// Waits until whatever is left is cut.
+    pub(crate) async fn ended(&self) {
+        self.drain.clone().ended().await;
+    }
+}
+
+/// One worker.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    telemetry: WorkerTelemetry,
+    recorders: Vec<Recorder>,
+    tokens: RefCell<TokenCache>,
+    pools: Vec<Pool>,
+    /// Nanoseconds of the monotonic clock, as of the last time that anybody asked; read on every byte that passes.
+    coarse: Arc<AtomicU64>,
+    id_prefix: [u8; 8],
+    requests: Cell<u64>,
+    exchanges: Registry<Exchange>,
+    connections: Registry<ConnectionState>,
+    /// Told when a connection or an exchange has ended.
+    left: tokio::sync::Notify,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>, telemetry: WorkerTelemetry) -> Self {
+        let snapshot = shared.snapshot.load_full();
+        let recorders = snapshot
+            .inbounds
+            .iter()
+            .map(|inbound| telemetry.listener(&inbound.settings.name))
+            .collect();
+        let pools = snapshot
+            .inbounds
+            .iter()
+            .map(|inbound| Pool::new(Arc::clone(&inbound.target)))
+            .collect();
+        let mut id_prefix = [0; 8];
+        // Ids must differ between workers and restarts; without randomness they start from zero.
+        let _ = aws_lc_rs::rand::fill(&mut id_prefix);
+        Self {
+            coarse: Arc::new(AtomicU64::new(shared.clock.tick().as_nanos())),
+            shared,
+            telemetry,
+            recorders,
+            tokens: RefCell::new(TokenCache::new(TOKEN_CACHE_BYTES)),
+            pools,
+            id_prefix,
+            requests: Cell::new(0),
+            exchanges: Registry::default(),
+            connections: Registry::default(),
+            left: tokio::sync::Notify::new(),
+        }
+    }
+
+    /// Both clocks.
+    pub(crate) fn now(&self) -> Now {
+        let now = self.shared.clock.now();
+        self.coarse.store(now.tick.as_nanos(), Ordering::Relaxed);
+        now
+    }
+
+    /// The monotonic clock as somebody read it last; at most a sweep old.
+    pub(crate) fn coarse(&self) -> Tick {
+        Tick::from_nanos(self.coarse.load(Ordering::Relaxed))
+    }
+
+    /// The cell that [`Worker::coarse`] reads, for the guards.
+    pub(crate) fn coarse_cell(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.coarse)
+    }
+
+    pub(super) fn tokens(&self) -> RefMut<'_, TokenCache> {
+        self.tokens.borrow_mut()
+    }
+
+    /// The connections to a listener's upstream.
+    pub(super) fn pool(&self, inbound: &Inbound) -> Option<&Pool> {
+        let pool = self.pools.get(inbound.index)?;
+        pool.aim(&inbound.target);
+        Some(pool)
+    }
+
+    /// Counts and records what happens on a listener.
+    pub(crate) fn recorder(&self, listener: usize) -> Option<&Recorder> {
+        self.recorders.get(listener)
+    }
+
+    pub(super) fn next_number(&self) -> u64 {
+        let number = self.requests.get().wrapping_add(1);
+        self.requests.set(number);
+        number
+    }
+
+    /// 32 hexadecimal digits: the worker, then the number.
+    pub(super) fn id(&self, number: u64) -> String {
+        const DIGITS: [u8; 16] = *b"0123456789abcdef";
+        let mut id = String::with_capacity(32);
+        for byte in self.id_prefix.iter().chain(number.to_be_bytes().iter()) {
+            for nibble in [byte >> 4, byte & 15] {
+                id.push(char::from(
+                    DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'),
+                ));
+            }
+        }
+        id
+    }
+
+    /// Puts an exchange under the sweeper's eyes.
+    pub(super) fn watch(&self, exchange: &Rc<Exchange>) -> Place<Exchange> {
+        self.exchanges.enter(exchange)
+    }
+
+    /// Puts a connection under the sweeper's eyes.
+    pub(crate) fn watch_connection(
+        &self,
+        connection: &Rc<ConnectionState>,
+    ) -> Place<ConnectionState> {
+        self.connections.enter(connection)
+    }
+
+    /// Wakes who waits for the worker to be idle.
+    pub(crate) fn somebody_left(&self) {
+        self.left.notify_waiters();
+    }
+
+    /// Waits until no connection is open and nothing is in flight.
+    pub(crate) async fn idle(&self) {
+        while !(self.connections.is_empty() && self.exchanges.is_empty()) {
+            self.left.notified().await;
+        }
+    }
+
+    /// One sweep: readers that take nothing, upstream connections that are idle too long.
+    pub(crate) fn sweep(&self) {
+        let now = self.now().tick;
+        let snapshot = self.shared.snapshot.load();
+        for inbound in &snapshot.inbounds {
+            if let Some(pool) = self.pools.get(inbound.index) {
+                pool.aim(&inbound.target);
+                pool.sweep(now, inbound.settings.timeouts.upstream_idle);
+            }
+        }
+        self.exchanges.for_each(|exchange| {
+            let connection = exchange.connection();
+            let stalled = snapshot
+                .inbound(connection.listener())
+                .is_some_and(|inbound| {
+                    let most = inbound.settings.timeouts.stalled_reader;
+                    exchange
+                        .stalled_since()
+                        .is_some_and(|since| now.since(since) >= most)
+                });
+            if stalled {
+                exchange.stalled();
+                connection.kill();
+            }
+        });
+        self.connections.for_each(|connection| {
+            if let Some(inbound) = snapshot.inbound(connection.listener())
+                && connection.is_overdue(now, &inbound.settings.timeouts)
+            {
+                connection.kill();
+            }
+        });
+    }
+}
+
+/// A downstream connection, as its requests and the sweeper see it.
+#[derive(Debug)]
+pub(crate) struct ConnectionState {
+    facts: Arc<Connection>,
+    listener: usize,
+    peer: HeaderValue,
+    guard: GuardHandle,
+    http2: Cell<bool>,
+    in_flight: Cell<u32>,
+    /// When the last request ended.
+    idle_since: Cell<Tick>,
+    upgraded: Cell<bool>,
+    killed: tokio::sync::Notify,
+}
+
+impl ConnectionState {
+    pub(crate) fn new(
+        facts: Arc<Connection>,
+        listener: usize,
+        guard: GuardHandle,
+        now: Tick,
+    ) -> Self {
+        let peer = HeaderValue::from_str(&facts.peer.to_string())
+            .unwrap_or(HeaderValue::from_static("unknown"));
+        Self {
+            facts,
+            listener,
+            peer,
+            guard,
+            http2: Cell::new(false),
+            in_flight: Cell::new(0),
+            idle_since: Cell::new(now),
+            upgraded: Cell::new(false),
+            killed: tokio::sync::Notify::new(),
+        }
+    }
+
+    pub(super) const fn facts(&self) -> &Arc<Connection> {
+        &self.facts
+    }
+
+    pub(crate) const fn listener(&self) -> usize {
+        self.listener
+    }
+
+    pub(super) const fn peer_value(&self) -> &HeaderValue {
+        &self.peer
+    }
+
+    pub(crate) const fn guard(&self) -> &GuardHandle {
+        &self.guard
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.get()
+    }
+
+    pub(crate) fn speaks_http2(&self) {
+        self.http2.set(true);
+    }
+
+    pub(super) fn request_began(&self) {
+        self.in_flight.set(self.in_flight.get().saturating_add(1));
+    }
+
+    /// One request less in flight.
+    pub(super) fn request_ended(&self, now: Tick) {
+        self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.idle_since.set(now);
+    }
+
+    /// Since when nothing has been in flight; `None` while something is.
+    pub(crate) fn idle_since(&self) -> Option<Tick> {
+        (self.in_flight.get() == 0 && !self.upgraded.get()).then(|| self.idle_since.get())
+    }
+
+    pub(super) fn upgraded(&self) {
+        self.upgraded.set(true);
+        self.guard.switch_to_raw();
+    }
+
+    /// Whether a deadline has passed: the guard's, or that of an idle connection.
+    fn is_overdue(&self, now: Tick, timeouts: &Timeouts) -> bool {
+        let idle = self.http2.get()
+            && self
+                .idle_since()
+                .is_some_and(|since| now.since(since) >= timeouts.idle_connection);
+        idle || self.guard.overdue(now, timeouts).is_some()
+    }
+
+    /// Ends the connection at once.
+    pub(crate) fn kill(&self) {
+        self.killed.notify_one();
+    }
+
+    pub(crate) async fn killed(&self) {
+        self.killed.notified().await;
+    }
+}

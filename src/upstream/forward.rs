@@ -1,0 +1,296 @@
+//! Forwarding: the one call site that sends a request upstream.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use super::pool::{Connection, Lease, Pool};
+use super::{Opener, response, tunnel};
+use crate::authz::Granted;
+use crate::identity::{IdentityHeaders, Vouched};
+use crate::proxy::{Exchange, Expiry, Passage, RequestBody, ResponseBody, Sealed};
+use crate::rejection::{Malformed, Rejection};
+use crate::snapshot::Inbound;
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Sends a vouched request to the upstream and passes its answer. Accepts nothing else.
+///
+/// # Errors
+/// The upstream does not answer, or not in a form that can be passed on; the request body broke rules.
+pub(crate) async fn forward(
+    vouched: Vouched<Sealed>,
+    inbound: &Inbound,
+    pool: &Pool,
+    exchange: &Rc<Exchange>,
+) -> Result<Response<ResponseBody>, Rejection> {
+    let (mut granted, identity, sealed) = vouched.open(&Opener(()));
+    let Sealed { body, upgrade } = sealed;
+    let limit = granted
+        .route
+        .body_bytes()
+        .or(inbound.settings.limits.body_bytes);
+    let passage = passage(&granted, exchange);
+    let headers = headers(&mut granted, identity, exchange);
+    let declared = body.size_hint().lower();
+    let request = head(&granted, headers);
+    let (wanted, route) = (
+        granted.head.upgrade.clone(),
+        std::sync::Arc::clone(&granted.route),
+    );
+    exchange.granted(granted);
+    if limit.is_some_and(|limit| declared > limit) {
+        return Err(Rejection::Malformed(Malformed::BodyTooLarge));
+    }
+    let request = request.map(|()| RequestBody::new(body, Rc::clone(exchange), limit));
+    let deadline = route
+        .response_timeout()
+        .or(inbound.settings.timeouts.upstream_response);
+    let sending = Sending {
+        pool,
+        inbound,
+        exchange,
+    };
+    let (answer, lease) = sending.watched(request, deadline).await?;
+    exchange.upstream_answered(answer.status());
+    let (mut parts, body) = answer.into_parts();
+    if response::quarrels(&parts.headers) {
+        return Err(Rejection::UpstreamInvalid);
+    }
+    parts.version = Version::HTTP_11;
+    if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+        let answer = Response::from_parts(parts, body);
+        return tunnel::open(
+            answer,
+            wanted,
+            upgrade,
+            &inbound.rules.reserved,
+            passage,
+            exchange,
+        );
+    }
+    response::sanitise(&mut parts.headers, &inbound.rules.reserved, route.grpc());
+    let body = ResponseBody::theirs(body, lease, passage, Rc::clone(exchange));
+    Ok(Response::from_parts(parts, body))
+}
+
+fn passage(granted: &Granted, exchange: &Exchange) -> Passage {
+    let mut passage = Passage {
+        trailers: granted.route.grpc(),
+        expiry: None,
+    };
+    if let Some(until) = granted.until.filter(|_| granted.route.end_at_expiry()) {
+        let clock = exchange.clock().clone();
+        passage.expiry = Some(Expiry::new(
+            async move { clock.sleep_until_unix(until).await },
+        ));
+    }
+    passage
+}
+
+/// The fields that go upstream: the client's, those of the hop, and last the identity, which replaces all.
+fn headers(granted: &mut Granted, identity: IdentityHeaders, exchange: &Exchange) -> HeaderMap {
+    let mut headers = std::mem::take(&mut granted.head.headers);
+    let head = &granted.head;
+    // hyper frames the body anew (INVARIANTS 24): one canonical Content-Length, or chunked.
+    headers.remove(CONTENT_LENGTH);
+    headers.insert(HOST, head.authority.written.clone());
+    exchange.forwarded_for(head, &mut headers);
+    if !(head.trusted_peer && headers.contains_key(&X_FORWARDED_PROTO)) {
+        let scheme = if head.connection().tls {
+            "https"
+        } else {
+            "http"
+        };
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(scheme));
+    }
+    let id = exchange.id_value(&headers, head.trusted_peer);
+    headers.insert(X_REQUEST_ID, id);
+    if granted.route.grpc() && head.te_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    if let Some(protocol) = &head.upgrade {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, protocol.clone());
+    }
+    identity.set_on(&mut headers);
+    headers
+}
+
+fn head(granted: &Granted, headers: HeaderMap) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = granted.head.method.clone();
+    *request.uri_mut() = granted.head.path.target.clone().into();
+    *request.headers_mut() = headers;
+    request
+}
+
+struct Sending<'a> {
+    pool: &'a Pool,
+    inbound: &'a Inbound,
+    exchange: &'a Rc<Exchange>,
+}
+
+type Answer = (Response<Incoming>, Option<Lease>);
+
+impl Sending<'_> {
+    /// Sends under the deadlines that apply: none for a request without a body and without a response timeout.
+    async fn watched(
+        &self,
+        request: Request<RequestBody>,
+        deadline: Option<Duration>,
+    ) -> Result<Answer, Rejection> {
+        if deadline.is_none() && self.exchange.request_has_ended() {
+            return self.send(request).await;
+        }
+        tokio::select! {
+            answer = self.send(request) => answer,
+            rejection = self.overdue(deadline) => Err(rejection),
+        }
+    }
+
+    /// Ends when the body has stalled, or the answer is late.
+    async fn overdue(&self, deadline: Option<Duration>) -> Rejection {
+        let clock = self.exchange.clock();
+        let most = self.inbound.settings.timeouts.request_body_idle;
+        loop {
+            if self.exchange.request_has_ended() {
+                let Some(deadline) = deadline else {
+                    return std::future::pending().await;
+                };
+                clock.sleep(deadline).await;
+                return Rejection::UpstreamTimeout;
+            }
+            let progress = self.exchange.request_progress();
+            let due = progress.plus(most);
+            if clock.tick() >= due {
+                return Rejection::BodyTimeout;
+            }
+            tokio::select! {
+                () = clock.sleep_until(due) => {}
+                () = self.exchange.request_end() => {}
+            }
+        }
+    }
+
+    async fn send(&self, request: Request<RequestBody>) -> Result<Answer, Rejection> {
+        let (now, timeouts) = (
+            self.exchange.clock().tick(),
+            &self.inbound.settings.timeouts,
+        );
+        let mut request = request;
+        if let Some(connection) = self.pool.reuse(now, timeouts.upstream_idle).await {
+            match self.send_on(connection, request).await {
+                Ok(answer) => return Ok(answer),
+                Err(Unsent::Final(rejection)) => return Err(rejection),
+                Err(Unsent::Again(again)) => request = *again,
+            }
+        }
+        let connection = self
+            .pool
+            .connect(self.exchange.clock(), timeouts.upstream_connect)
+            .await?;
+        match self.send_on(connection, request).await {
+            Ok(answer) => Ok(answer),
+            Err(Unsent::Final(rejection)) => Err(rejection),
+            Err(Unsent::Again(_)) => Err(Rejection::UpstreamUnreachable),
+        }
+    }
+
+    async fn send_on(
+        &self,
+        connection: Connection,
+        request: Request<RequestBody>,
+    ) -> Result<Answer, Unsent> {
+        match connection {
+            Connection::Http2(mut sender) => {
+                let sent = sender.try_send_request(for_http2(request)).await;
+                sent.map(|answer| (answer, None))
+                    .map_err(|mut error| match error.take_message() {
+                        Some(request) => Unsent::Again(Box::new(request)),
+                        None => Unsent::Final(self.fault(error.error())),
+                    })
+            }
+            Connection::Http1 {
+                mut connection,
+                reused,
+            } => {
+                // RFC 9110 section 9.2.2: only what is safe and has no body may be sent twice, and only when
+                // the connection was reused and brought no byte (it may have been closing).
+                let spare = (reused && self.exchange.request_has_ended())
+                    .then(|| replayable(&request))
+                    .flatten();
+                connection.meter.expect_head();
+                match connection.sender.try_send_request(request).await {
+                    Ok(answer) => {
+                        connection.meter.head_came();
+                        Ok((
+                            answer,
+                            Some(self.pool.lease(connection, self.exchange.clock())),
+                        ))
+                    }
+                    Err(mut error) => Err(match (error.take_message(), spare) {
+                        (Some(request), _) => Unsent::Again(Box::new(request)),
+                        (None, Some(spare)) if connection.meter.is_untouched() => Unsent::Again(
+                            Box::new(spare.map(|()| RequestBody::none(Rc::clone(self.exchange)))),
+                        ),
+                        (None, _) => Unsent::Final(self.fault(error.error())),
+                    }),
+                }
+            }
+        }
+    }
+
+    fn fault(&self, error: &hyper::Error) -> Rejection {
+        tracing::debug!(%error, "upstream.failed");
+        if let Some(rejection) = self.exchange.request_fault() {
+            return rejection;
+        }
+        if error.is_parse() || error.is_parse_too_large() {
+            Rejection::UpstreamInvalid
+        } else {
+            Rejection::UpstreamUnreachable
+        }
+    }
+}
+
+enum Unsent {
+    /// Nothing was sent: it may be tried on another connection.
+    Again(Box<Request<RequestBody>>),
+    Final(Rejection),
+}
+
+fn replayable(request: &Request<RequestBody>) -> Option<Request<()>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD)
+        || request.headers().contains_key(UPGRADE)
+    {
+        return None;
+    }
+    let mut spare = Request::new(());
+    *spare.method_mut() = request.method().clone();
+    *spare.uri_mut() = request.uri().clone();
+    *spare.headers_mut() = request.headers().clone();
+    Some(spare)
+}
+
+/// HTTP/2 carries the authority in the target, not in `Host` (RFC 9113 section 8.3.1).
+fn for_http2(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    let authority = request.headers_mut().remove(HOST);
+    let mut parts = std::mem::take(request.uri_mut()).into_parts();
+    parts.authority =
+        authority.and_then(|value| http::uri::Authority::try_from(value.as_bytes()).ok());
+    if parts.authority.is_some() {
+        parts.scheme = Some(http::uri::Scheme::HTTP);
+    }
+    if let Ok(uri) = http::Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request.headers_mut().remove(CONNECTION);
+    *request.version_mut() = Version::HTTP_2;
+    request
+}

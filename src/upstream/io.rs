@@ -1,0 +1,118 @@
+//! The upstream's bytes, metered: what comes before a response head is bounded.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::net::Stream;
+
+/// Most bytes of one response head together with the 1xx answers before it. hyper skips any number of 1xx answers
+/// (INVARIANTS 65: a hostile upstream sends a million of them).
+pub(super) const HEAD_BYTES: u32 = 64 * 1024;
+
+const UNLIMITED: u32 = u32::MAX;
+
+/// How many bytes may still come before the response head. Shared between the I/O and the one who sends.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meter(Arc<AtomicU32>);
+
+impl Meter {
+    /// A request is about to be sent: its response head is counted.
+    pub(super) fn expect_head(&self) {
+        self.0.store(HEAD_BYTES, Ordering::Relaxed);
+    }
+
+    /// The head has come: the body may be of any size.
+    pub(super) fn head_came(&self) {
+        self.0.store(UNLIMITED, Ordering::Relaxed);
+    }
+
+    /// Whether not one byte has come since [`Meter::expect_head`].
+    pub(super) fn is_untouched(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == HEAD_BYTES
+    }
+
+    fn take(&self, bytes: usize) -> io::Result<()> {
+        let left = self.0.load(Ordering::Relaxed);
+        if left == UNLIMITED {
+            return Ok(());
+        }
+        match u32::try_from(bytes)
+            .ok()
+            .and_then(|bytes| left.checked_sub(bytes))
+        {
+            Some(left) => {
+                self.0.store(left, Ordering::Relaxed);
+                Ok(())
+            }
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "response head too large",
+            )),
+        }
+    }
+}
+
+/// A stream to the upstream.
+#[derive(Debug)]
+pub(super) struct Metered {
+    stream: Stream,
+    meter: Meter,
+}
+
+impl Metered {
+    pub(super) const fn new(stream: Stream, meter: Meter) -> Self {
+        Self { stream, meter }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(Ok(())) => Poll::Ready(
+                self.meter
+                    .take(buffer.filled().len().saturating_sub(before)),
+            ),
+            other => other,
+        }
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,222 @@
+//! One worker's connections to one upstream. Nothing crosses a thread.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::TokioIo;
+
+use super::io::{HEAD_BYTES, Meter, Metered};
+use super::target::{Protocol, Target};
+use crate::clock::{Clock, Tick};
+use crate::proxy::RequestBody;
+use crate::rejection::Rejection;
+
+/// Most idle connections that one worker keeps to one upstream.
+const MOST_IDLE: usize = 1024;
+
+/// Idle connections, most recently used last; or one multiplexed connection.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    state: Rc<RefCell<State>>,
+}
+
+#[derive(Debug)]
+struct State {
+    target: Arc<Target>,
+    idle: Vec<Idle>,
+    multiplexed: Option<http2::SendRequest<RequestBody>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Http1,
+    since: Tick,
+}
+
+/// An HTTP/1.1 connection that one request may use.
+#[derive(Debug)]
+pub(super) struct Http1 {
+    pub(super) sender: http1::SendRequest<RequestBody>,
+    pub(super) meter: Meter,
+}
+
+/// A connection as the pool hands it out.
+#[derive(Debug)]
+pub(super) enum Connection {
+    /// Exclusive; `reused` says that a request passed on it before.
+    Http1 { connection: Http1, reused: bool },
+    /// Shared.
+    Http2(http2::SendRequest<RequestBody>),
+}
+
+/// The way back to the pool for a connection whose request and response both ended cleanly.
+#[derive(Debug)]
+pub struct Lease {
+    connection: Http1,
+    pool: Weak<RefCell<State>>,
+    target: Arc<Target>,
+    clock: Clock,
+}
+
+impl Lease {
+    /// Returns the connection.
+    pub(crate) fn give_back(self) {
+        let Some(pool) = self.pool.upgrade() else {
+            return;
+        };
+        let mut state = pool.borrow_mut();
+        if Arc::ptr_eq(&state.target, &self.target) && state.idle.len() < MOST_IDLE {
+            state.idle.push(Idle {
+                connection: self.connection,
+                since: self.clock.tick(),
+            });
+        }
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(target: Arc<Target>) -> Self {
+        Self {
+            state: Rc::new(RefCell::new(State {
+                target,
+                idle: Vec::new(),
+                multiplexed: None,
+            })),
+        }
+    }
+
+    /// Follows a reload: connections to another target are of no use any more.
+    pub(crate) fn aim(&self, target: &Arc<Target>) {
+        let mut state = self.state.borrow_mut();
+        if !Arc::ptr_eq(&state.target, target) {
+            state.target = Arc::clone(target);
+            state.idle.clear();
+            state.multiplexed = None;
+        }
+    }
+
+    /// Drops connections that have been idle for `most`.
+    pub(crate) fn sweep(&self, now: Tick, most: Duration) {
+        self.state
+            .borrow_mut()
+            .idle
+            .retain(|idle| now.since(idle.since) < most);
+    }
+
+    /// How many connections are idle.
+    pub(crate) fn idle(&self) -> usize {
+        self.state.borrow().idle.len()
+    }
+
+    pub(super) fn lease(&self, connection: Http1, clock: &Clock) -> Lease {
+        let target = Arc::clone(&self.state.borrow().target);
+        Lease {
+            connection,
+            pool: Rc::downgrade(&self.state),
+            target,
+            clock: clock.clone(),
+        }
+    }
+
+    /// The most recently used connection that is ready and not older than `most`.
+    pub(super) async fn reuse(&self, now: Tick, most: Duration) -> Option<Connection> {
+        if let Some(sender) = &self.state.borrow().multiplexed
+            && !sender.is_closed()
+        {
+            return Some(Connection::Http2(sender.clone()));
+        }
+        loop {
+            let mut idle = self.state.borrow_mut().idle.pop()?;
+            if now.since(idle.since) >= most {
+                // Older ones lie below.
+                self.state.borrow_mut().idle.clear();
+                return None;
+            }
+            let ready = poll_fn(|cx| Poll::Ready(idle.connection.sender.poll_ready(cx))).await;
+            if matches!(ready, Poll::Ready(Ok(()))) {
+                return Some(Connection::Http1 {
+                    connection: idle.connection,
+                    reused: true,
+                });
+            }
+        }
+    }
+
+    /// A new connection.
+    pub(super) async fn connect(
+        &self,
+        clock: &Clock,
+        within: Duration,
+    ) -> Result<Connection, Rejection> {
+        let target = Arc::clone(&self.state.borrow().target);
+        let connecting = async {
+            let (stream, protocol) = target.connect().await.map_err(|error| {
+                tracing::debug!(%error, "upstream.connect_failed");
+                Rejection::UpstreamUnreachable
+            })?;
+            self.handshake(stream, protocol).await
+        };
+        tokio::select! {
+            connected = connecting => connected,
+            () = clock.sleep(within) => Err(Rejection::UpstreamTimeout),
+        }
+    }
+
+    async fn handshake(
+        &self,
+        stream: crate::net::Stream,
+        protocol: Protocol,
+    ) -> Result<Connection, Rejection> {
+        let meter = Meter::default();
+        meter.head_came();
+        let io = TokioIo::new(Metered::new(stream, meter.clone()));
+        match protocol {
+            Protocol::Http1 => {
+                let (sender, driver) = http1::Builder::new()
+                    .max_headers(100)
+                    .max_header_size(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX))
+                    .handshake(io)
+                    .await
+                    .map_err(|_| Rejection::UpstreamUnreachable)?;
+                tokio::task::spawn_local(async move {
+                    // The one who waits for the response learns of the error.
+                    drop(driver.with_upgrades().await);
+                });
+                Ok(Connection::Http1 {
+                    connection: Http1 { sender, meter },
+                    reused: false,
+                })
+            }
+            Protocol::Http2 => {
+                let (sender, driver) = http2::Builder::new(LocalExecutor)
+                    .max_header_list_size(HEAD_BYTES)
+                    .handshake(io)
+                    .await
+                    .map_err(|_| Rejection::UpstreamUnreachable)?;
+                tokio::task::spawn_local(async move { drop(driver.await) });
+                self.state.borrow_mut().multiplexed = Some(sender.clone());
+                Ok(Connection::Http2(sender))
+            }
+        }
+    }
+}
+
+/// Runs hyper's HTTP/2 tasks on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor
+where
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(async move {
+            let _ = future.await;
+        });
+    }
+}

@@ -1,0 +1,68 @@
+//! What of an upstream's response head passes on.
+
+use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use crate::request::{ReservedNames, is_reserved_spelling};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
+
+/// Whether the framing of a response is said twice (RFC 9112 section 6.3): such an answer is not passed on.
+pub(super) fn quarrels(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// Removes hop-by-hop fields (RFC 9110 section 7.6.1), those that `Connection` names, and reserved names: a caller must
+/// not take an upstream's `x-auth-…` for ours. `trailer` stays where trailers pass.
+pub(super) fn sanitise(headers: &mut HeaderMap, reserved: &ReservedNames, trailers: bool) {
+    let mut remove: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    for name in headers.keys() {
+        if is_hop_by_hop(name, trailers) || is_reserved_spelling(name.as_str(), reserved) {
+            remove.push(name.clone());
+        }
+    }
+    if headers.contains_key(CONNECTION) {
+        nominated(headers, &mut remove);
+    }
+    for name in remove {
+        headers.remove(name);
+    }
+}
+
+fn is_hop_by_hop(name: &HeaderName, trailers: bool) -> bool {
+    *name == CONNECTION
+        || *name == TRANSFER_ENCODING
+        || *name == KEEP_ALIVE
+        || *name == UPGRADE
+        || *name == TE
+        || *name == PROXY_CONNECTION
+        || *name == PROXY_AUTHENTICATE
+        || (*name == TRAILER && !trailers)
+}
+
+fn nominated(headers: &HeaderMap, remove: &mut SmallVec<[HeaderName; 4]>) {
+    let named = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    for name in named.flat_map(|value| value.split(',')) {
+        if let Ok(name) = HeaderName::from_bytes(name.trim().as_bytes()) {
+            // Framing is hyper's.
+            if name != CONTENT_LENGTH {
+                remove.push(name);
+            }
+        }
+    }
+}
+
+/// Whether a 101 answers the very protocol that was asked for (RFC 9110 section 7.8).
+pub(super) fn accepts_upgrade(headers: &HeaderMap, wanted: &HeaderValue) -> bool {
+    let mut answers = headers.get_all(UPGRADE).iter();
+    match (answers.next(), answers.next()) {
+        (Some(answer), None) => answer.as_bytes().eq_ignore_ascii_case(wanted.as_bytes()),
+        _ => false,
+    }
+}
