@@ -11,9 +11,6 @@ use http::{HeaderMap, HeaderValue};
 use super::TokenSources;
 use crate::rejection::{Malformed, Rejection, TokenFault};
 
-#[cfg(test)]
-mod tests;
-
 /// What a browser can send with a WebSocket: a subprotocol of this form, which Kubernetes' API server reads too.
 const WEBSOCKET_PREFIX: &str = "base64url.bearer.authorization.k8s.io.";
 
