@@ -42,10 +42,7 @@ pub(super) fn find<'a>(
     query: Option<&str>,
     sources: TokenSources,
 ) -> Result<Option<Credential<'a>>, Rejection> {
-    let from_header = match single(headers, &AUTHORIZATION)? {
-        Some(value) => Some(authorization(value, sources)),
-        None => None,
-    };
+    let from_header = single(headers, &AUTHORIZATION)?.map(|value| authorization(value, sources));
     let from_websocket = if sources.websocket_protocol {
         websocket(headers)?
     } else {

@@ -1,3 +1,6 @@
+#![expect(clippy::string_slice, reason = "tokens are ASCII")]
+#![expect(clippy::too_many_lines, reason = "tables")]
+
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderName, HeaderValue};
 use serde_json::json;

@@ -145,16 +145,13 @@ fn check_type(header: &Header, claims: &Claims, issuer: &Issuer) -> Result<(), T
         return Err(TokenFault::Type);
     }
     // Keycloak says in a claim what a token is for.
-    match claims.top("typ").map(Json::as_str) {
-        None => {}
-        Some(None) => return Err(TokenFault::Type),
-        Some(Some(typ)) => {
-            if ["id", "refresh", "offline", "logout"]
-                .iter()
-                .any(|other| typ.eq_ignore_ascii_case(other))
-            {
-                return Err(TokenFault::Type);
-            }
+    if let Some(typ) = claims.top("typ") {
+        let typ = typ.as_str().ok_or(TokenFault::Type)?;
+        if ["id", "refresh", "offline", "logout"]
+            .iter()
+            .any(|other| typ.eq_ignore_ascii_case(other))
+        {
+            return Err(TokenFault::Type);
         }
     }
     // Only ID tokens carry these (OpenID Connect Core 1.0 sections 3.1.3.6 and 3.3.2.11).

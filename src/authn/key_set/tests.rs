@@ -1,3 +1,5 @@
+#![expect(clippy::too_many_lines, reason = "tables")]
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,5 +1,10 @@
 //! Keys, tokens and issuers for tests of this crate.
 
+#![expect(
+    clippy::needless_pass_by_value,
+    reason = "call sites pass literals of json!"
+)]
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};

@@ -1,3 +1,5 @@
+#![expect(clippy::string_slice, reason = "tokens are ASCII")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
