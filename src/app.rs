@@ -105,7 +105,7 @@ impl App {
                     .enable_all()
                     .build_local(tokio::runtime::LocalOptions::default())?;
                 runtime.block_on(async move {
-                    match Control::start(options, receiver).await {
+                    match Control::start(options, receiver) {
                         Ok((control, addresses)) => {
                             // Nobody waits any more when the starter gave up.
                             drop(ready.send(Ok(addresses)));

@@ -1,4 +1,62 @@
 //! The way of a request, from its head to the upstream and back.
+//!
+//! # Skipping a step does not compile
+//!
+//! Each step takes the value of the step before, by value. The steps in order:
+//!
+//! ```
+//! use countersign::{authn::Known, authz::{Policy, Routed}, clock::Now, identity::{Identity, Vouched}, request::Canonical};
+//!
+//! fn route<B>(request: Canonical<B>, policy: &Policy, now: Now) -> Option<Routed<B>> {
+//!     request.route(policy, now).ok()
+//! }
+//! fn vouch<B>(known: Known<B>, identity: &Identity, now: Now) -> Option<Vouched<B>> {
+//!     known.authorize(now).ok()?.vouch(identity, now).ok()
+//! }
+//! ```
+//!
+//! A request that was not authenticated cannot be authorized:
+//!
+//! ```compile_fail,E0599
+//! use countersign::{authz::Routed, clock::Now};
+//! fn authorize<B>(routed: Routed<B>, now: Now) {
+//!     let _ = routed.authorize(now);
+//! }
+//! ```
+//!
+//! One that was not authorized cannot be vouched for:
+//!
+//! ```compile_fail,E0599
+//! use countersign::{authn::Known, clock::Now, identity::Identity};
+//! fn vouch<B>(known: Known<B>, identity: &Identity, now: Now) {
+//!     let _ = known.vouch(identity, now);
+//! }
+//! ```
+//!
+//! Nobody outside this crate's forwarding can open a body, because nobody else can make the [`Opener`]:
+//!
+//! ```compile_fail,E0423
+//! let opener = countersign::upstream::Opener(());
+//! ```
+//!
+//! One request's grant cannot be given another's body: a grant is its request, and its parts are private.
+//!
+//! ```compile_fail,E0616
+//! use countersign::authz::Allowed;
+//! fn swap<B>(mut granted: Allowed<B>, other: Allowed<B>) -> Allowed<B> {
+//!     granted.known = other.known;
+//!     granted
+//! }
+//! ```
+//!
+//! ```compile_fail,E0451
+//! use countersign::request::{Canonical, Head};
+//! fn forge<B>(head: Box<Head>, sealed: B) -> Canonical<B> {
+//!     Canonical { head, sealed }
+//! }
+//! ```
+//!
+//! [`Opener`]: crate::upstream::Opener
 
 mod answer;
 mod body;

@@ -52,7 +52,7 @@ struct Sockets {
 
 impl Control {
     /// Everything that can fail happens here, before the first connection is accepted (INVARIANTS 67).
-    pub(super) async fn start(
+    pub(super) fn start(
         options: Options,
         commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     ) -> Result<(Self, Addresses), StartError> {
@@ -164,7 +164,7 @@ impl Control {
         let live = self.snapshot.load_full();
         let outcome = config::load(&self.options.config, Some(&live.config))
             .map_err(|problems| problems.to_string())
-            .and_then(|config| self.replace(Arc::new(config)));
+            .and_then(|config| self.replace(&Arc::new(config)));
         match &outcome {
             Ok(generation) => {
                 tracing::info!(generation, "config.reloaded");
@@ -179,7 +179,7 @@ impl Control {
         outcome
     }
 
-    fn replace(&mut self, config: Arc<Config>) -> Result<u64, String> {
+    fn replace(&mut self, config: &Arc<Config>) -> Result<u64, String> {
         let live = self.snapshot.load_full();
         let names = |config: &Config| -> Vec<Arc<str>> {
             config
@@ -188,26 +188,26 @@ impl Control {
                 .map(|listener| Arc::clone(&listener.name))
                 .collect()
         };
-        if names(&config) != names(&live.config) {
+        if names(config) != names(&live.config) {
             return Err(
                 "inbound: adding, removing or reordering listeners needs a restart".to_owned(),
             );
         }
-        for what in restart_needed(&live.config, &config) {
+        for what in restart_needed(&live.config, config) {
             tracing::warn!(what, "config.restart_needed");
         }
         let generation = live.generation.saturating_add(1);
-        let prepared = self.keys.prepare(sources(&config));
+        let prepared = self.keys.prepare(sources(config));
         let now = self.options.clock.now().unix;
         let snapshot = snapshots::build(
-            Arc::clone(&config),
+            Arc::clone(config),
             generation,
             &prepared.cells(),
             Some(&live),
             now,
         )?;
         prepared.commit();
-        follow(&mut self.watcher, &config);
+        follow(&mut self.watcher, config);
         self.telemetry.apply(&config.log);
         self.snapshot.store(Arc::new(snapshot));
         self.resolve();

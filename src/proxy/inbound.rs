@@ -84,9 +84,14 @@ impl Way<'_> {
         let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
         let mut routed = routed;
         for _ in 0..3 {
-            let cache = &mut self.worker.tokens();
-            let (waiting, wanted) = match authn::identify(routed, issuers, cache, self.worker.now())
-            {
+            // The cache is not held while waiting: other requests of this worker need it.
+            let identified = authn::identify(
+                routed,
+                issuers,
+                &mut self.worker.tokens(),
+                self.worker.now(),
+            );
+            let (waiting, wanted) = match identified {
                 Identified::Known(known) => return Ok(known),
                 Identified::Rejected(refused) => return Err(refused),
                 Identified::NeedsKey(waiting, wanted) => (waiting, wanted),

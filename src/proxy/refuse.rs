@@ -27,7 +27,10 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 
 /// A request whose way ended before the upstream's answer.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub(crate) struct Ended(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
     rejection: Rejection,
     facts: Option<Facts>,
     body: Option<Incoming>,
@@ -36,31 +39,27 @@ pub(crate) struct Ended {
 impl From<Box<Refused<Sealed>>> for Ended {
     fn from(refused: Box<Refused<Sealed>>) -> Self {
         let (rejection, facts, sealed) = refused.into_parts();
-        Self {
-            rejection,
-            facts: Some(facts),
-            body: Some(sealed.body),
-        }
+        Self::new(rejection, Some(facts), Some(sealed.body))
     }
 }
 
 impl From<Rejection> for Ended {
     fn from(rejection: Rejection) -> Self {
-        Self {
-            rejection,
-            facts: None,
-            body: None,
-        }
+        Self::new(rejection, None, None)
     }
 }
 
 impl Ended {
-    pub(super) const fn with_body(rejection: Rejection, body: Incoming) -> Self {
-        Self {
+    fn new(rejection: Rejection, facts: Option<Facts>, body: Option<Incoming>) -> Self {
+        Self(Box::new(Inner {
             rejection,
-            facts: None,
-            body: Some(body),
-        }
+            facts,
+            body,
+        }))
+    }
+
+    pub(super) fn with_body(rejection: Rejection, body: Incoming) -> Self {
+        Self::new(rejection, None, Some(body))
     }
 
     /// Makes the answer and sees to the rest of the body.
@@ -72,11 +71,11 @@ impl Ended {
         origin: Option<&HeaderValue>,
         is_head: bool,
     ) -> Response<ResponseBody> {
-        let Self {
+        let Inner {
             rejection,
             facts,
             body,
-        } = self;
+        } = *self.0;
         let route = facts.as_ref().and_then(|facts| facts.route.as_ref());
         let inbound = snapshot.inbound(connection.listener());
         let template = route

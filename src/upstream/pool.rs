@@ -108,11 +108,6 @@ impl Pool {
             .retain(|idle| now.since(idle.since) < most);
     }
 
-    /// How many connections are idle.
-    pub(crate) fn idle(&self) -> usize {
-        self.state.borrow().idle.len()
-    }
-
     pub(super) fn lease(&self, connection: Http1, clock: &Clock) -> Lease {
         let target = Arc::clone(&self.state.borrow().target);
         Lease {
@@ -216,7 +211,7 @@ where
 {
     fn execute(&self, future: F) {
         tokio::task::spawn_local(async move {
-            let _ = future.await;
+            drop(future.await);
         });
     }
 }
