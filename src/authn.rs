@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-pub use cache::{DEFAULT_CACHE_BYTES, TokenCache};
+pub use cache::{CacheCounts, DEFAULT_CACHE_BYTES, TokenCache};
 pub use claims::{ClaimPath, ClaimPathError, Claims};
 pub use issuer::{
     Audiences, ClaimMappings, Issuer, IssuerSettings, Issuers, KeyIdRule, TokenSources,

@@ -5,6 +5,7 @@ mod io;
 mod pool;
 mod response;
 mod target;
+mod trace;
 mod tunnel;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ pub(crate) use forward::forward;
 pub use pool::Lease;
 pub(crate) use pool::{LocalExecutor, Pool};
 pub use target::{Target, TargetError};
+pub(crate) use trace::trace_id;
 
 use crate::config::Secret;
 /// Opens sealed bodies. Only this module can make one.

@@ -35,6 +35,7 @@ pub struct TokenCache {
     hand: usize,
     /// Keyed, so that nobody can aim at collisions.
     hasher: RandomState,
+    counts: CacheCounts,
 }
 
 /// A verdict to keep.
@@ -55,6 +56,17 @@ struct Entry {
     used: bool,
 }
 
+/// What a cache was good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CacheCounts {
+    /// A verdict was there and stood.
+    pub hits: u64,
+    /// None was there, or it did not stand any more.
+    pub misses: u64,
+    /// A verdict made room for another.
+    pub evictions: u64,
+}
+
 impl TokenCache {
     /// A cache that holds at most about `bytes` of tokens, claims and what is prepared for them
     /// ([`DEFAULT_CACHE_BYTES`]); 0 keeps nothing.
@@ -67,6 +79,7 @@ impl TokenCache {
             slots: Vec::new(),
             free: Vec::new(),
             hand: 0,
+            counts: CacheCounts::default(),
             hasher: RandomState::new(),
         }
     }
@@ -89,6 +102,12 @@ impl TokenCache {
         self.held
     }
 
+    /// What the cache was good for, since it was made.
+    #[must_use]
+    pub const fn counts(&self) -> CacheCounts {
+        self.counts
+    }
+
     /// The verdict on `token`, if it still stands.
     pub(super) fn get(
         &mut self,
@@ -96,6 +115,17 @@ impl TokenCache {
         issuers: &Issuers,
         now: Now,
     ) -> Option<Rc<Verified>> {
+        let found = self.find(token, issuers, now);
+        let count = if found.is_some() {
+            &mut self.counts.hits
+        } else {
+            &mut self.counts.misses
+        };
+        *count = count.wrapping_add(1);
+        found
+    }
+
+    fn find(&mut self, token: &[u8], issuers: &Issuers, now: Now) -> Option<Rc<Verified>> {
         let hash = self.hash(token);
         let at = *self.by_hash.get(&hash)?;
         let entry = self.slots.get_mut(at)?.as_mut()?;
@@ -157,7 +187,10 @@ impl TokenCache {
             self.hand += 1;
             match self.slots.get_mut(at).and_then(Option::as_mut) {
                 Some(entry) if entry.used => entry.used = false,
-                Some(_) => self.remove(at),
+                Some(_) => {
+                    self.remove(at);
+                    self.counts.evictions = self.counts.evictions.wrapping_add(1);
+                }
                 None => {}
             }
         }

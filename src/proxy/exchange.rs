@@ -17,6 +17,7 @@ use crate::rejection::{Malformed, Rejection};
 use crate::request::{Facts, Head};
 use crate::snapshot::Inbound;
 use crate::telemetry::{End, Outcome};
+use crate::upstream::trace_id;
 
 /// A request on its way; shared by the bodies that pass for it.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub struct Exchange {
     facts: RefCell<Facts>,
     rejection: RefCell<Option<Rejection>>,
     observed: RefCell<Option<Rejection>>,
+    trace: RefCell<Option<Box<str>>>,
     end: Cell<Option<End>>,
     status: Cell<u16>,
     request: Request,
@@ -85,6 +87,7 @@ impl Exchange {
             facts: RefCell::default(),
             rejection: RefCell::default(),
             observed: RefCell::default(),
+            trace: RefCell::default(),
             end: Cell::default(),
             status: Cell::new(0),
             request: Request {
@@ -138,6 +141,11 @@ impl Exchange {
             HeaderValue::from_bytes(&[list.as_bytes(), b", ", peer.as_bytes()].concat()).ok()
         });
         headers.insert(X_FORWARDED_FOR, value.unwrap_or_else(|| peer.clone()));
+    }
+
+    /// Remembers the trace that the request belongs to.
+    pub(crate) fn traced(&self, headers: &HeaderMap) {
+        *self.trace.borrow_mut() = trace_id(headers).map(Box::from);
     }
 
     // The request.
@@ -211,6 +219,9 @@ impl Exchange {
 
     pub(crate) fn refused(&self, rejection: Rejection, facts: Option<Facts>, status: StatusCode) {
         if let Some(facts) = facts {
+            if let Some(head) = &facts.head {
+                self.traced(&head.headers);
+            }
             *self.facts.borrow_mut() = facts;
         }
         *self.rejection.borrow_mut() = Some(rejection);
@@ -284,6 +295,7 @@ impl Exchange {
         let facts = self.facts.borrow();
         let rejection = self.rejection.borrow();
         let observed = self.observed.borrow();
+        let trace = self.trace.borrow();
         let id = self.id();
         let upgrade = facts
             .head
@@ -294,6 +306,7 @@ impl Exchange {
         let outcome = Outcome {
             request_id: &id,
             generation: self.generation,
+            trace_id: trace.as_deref(),
             rejection: rejection.as_ref(),
             observed: observed.as_ref(),
             status: self.status.get(),

@@ -9,7 +9,7 @@ use http::HeaderValue;
 
 use super::exchange::Exchange;
 use super::registry::{Place, Registry};
-use crate::authn::TokenCache;
+use crate::authn::{CacheCounts, TokenCache};
 use crate::clock::{Clock, Now, Tick};
 use crate::drain::DrainSignal;
 use crate::jwks::Keys;
@@ -53,6 +53,8 @@ pub(crate) struct Worker {
     telemetry: WorkerTelemetry,
     recorders: Vec<Recorder>,
     tokens: RefCell<TokenCache>,
+    /// What was told to telemetry of the cache.
+    told: Cell<CacheCounts>,
     pools: Vec<Pool>,
     /// Nanoseconds of the monotonic clock, as of the last time that anybody asked; read on every byte that passes.
     coarse: Arc<AtomicU64>,
@@ -85,6 +87,7 @@ impl Worker {
             shared,
             telemetry,
             recorders,
+            told: Cell::default(),
             tokens: RefCell::new(TokenCache::new(TOKEN_CACHE_BYTES)),
             pools,
             id_prefix,
@@ -173,9 +176,21 @@ impl Worker {
         }
     }
 
+    fn tell_cache(&self) {
+        let (now, told) = (self.tokens.borrow().counts(), self.told.get());
+        let cache = &self.telemetry.cache;
+        cache.hits.add(now.hits.wrapping_sub(told.hits));
+        cache.misses.add(now.misses.wrapping_sub(told.misses));
+        cache
+            .evictions
+            .add(now.evictions.wrapping_sub(told.evictions));
+        self.told.set(now);
+    }
+
     /// One sweep: readers that take nothing, upstream connections that are idle too long.
     pub(crate) fn sweep(&self) {
         let now = self.now().tick;
+        self.tell_cache();
         let snapshot = self.shared.snapshot.load();
         for inbound in &snapshot.inbounds {
             if let Some(pool) = self.pools.get(inbound.index) {

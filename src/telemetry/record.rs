@@ -34,6 +34,8 @@ pub struct Outcome<'a> {
     pub request_id: &'a str,
     /// The generation of the configuration that decided.
     pub generation: u64,
+    /// The trace that the request belongs to (W3C Trace Context).
+    pub trace_id: Option<&'a str>,
     /// Why it did not pass.
     pub rejection: Option<&'a Rejection>,
     /// Why it would not have passed, where the route only observes.
@@ -61,6 +63,7 @@ impl Default for Outcome<'_> {
         Self {
             request_id: "",
             generation: 0,
+            trace_id: None,
             rejection: None,
             observed: None,
             status: 0,
@@ -148,6 +151,9 @@ impl Scribe {
         self.begin(line, "request", now);
         if !outcome.request_id.is_empty() {
             field(line, "request_id", outcome.request_id);
+        }
+        if let Some(trace) = outcome.trace_id {
+            field(line, "trace_id", trace);
         }
         number(line, "generation", outcome.generation);
         field(line, "listener", &self.listener);

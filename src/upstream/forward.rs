@@ -9,7 +9,7 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use super::pool::{Connection, Lease, Pool};
-use super::{Opener, response, tunnel};
+use super::{Opener, response, trace, tunnel};
 use crate::authz::Granted;
 use crate::identity::{IdentityHeaders, Vouched};
 use crate::proxy::{Exchange, Expiry, Passage, RequestBody, ResponseBody, Sealed};
@@ -97,6 +97,8 @@ fn passage(granted: &Granted, exchange: &Exchange) -> Passage {
 fn headers(granted: &mut Granted, identity: IdentityHeaders, exchange: &Exchange) -> HeaderMap {
     let mut headers = std::mem::take(&mut granted.head.headers);
     let head = &granted.head;
+    trace::sift(&mut headers);
+    exchange.traced(&headers);
     // hyper frames the body anew (INVARIANTS 24): one canonical Content-Length, or chunked.
     headers.remove(CONTENT_LENGTH);
     headers.insert(HOST, head.authority.written.clone());
