@@ -1,13 +1,10 @@
 //! Identity headers: which, and how values become header values.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use serde_json::Value;
 
 use super::NotVouched;
-use crate::authn::{ClaimPath, Verified};
+use crate::authn::{ClaimPath, Json, Verified};
 
 #[cfg(test)]
 mod tests;
@@ -118,37 +115,35 @@ pub(super) fn value(source: &Source, facts: &Facts<'_>) -> Result<Option<HeaderV
         Source::Scopes => list(verified.scopes.iter().map(AsRef::as_ref), Separator::Space),
         Source::Roles => list(verified.roles.iter().map(AsRef::as_ref), Separator::Comma),
         Source::Groups => list(verified.groups.iter().map(AsRef::as_ref), Separator::Comma),
-        Source::Claim(path) => claim(lookup(&verified.claims, path)),
+        Source::Claim(path) => claim(verified.claims.get(path)),
         Source::ActorSubject => one(facts.actor.and_then(|actor| actor.subject.as_deref())),
     }
 }
 
-fn lookup<'a>(_: &'a crate::authn::Claims, _: &ClaimPath) -> Option<&'a Value> {
-    None
-}
-
 /// A claim as it stands in the token. An object, or a list inside a list, has no header form: sending something that
 /// stands for it would let two different claims look alike, sending nothing would look like its absence.
-fn claim(value: Option<&Value>) -> Result<Option<HeaderValue>, NotVouched> {
+fn claim(value: Option<&Json>) -> Result<Option<HeaderValue>, NotVouched> {
     match value {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Array(elements)) => {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::List(elements)) => {
             let texts = elements.iter().map(scalar).collect::<Option<Vec<_>>>();
-            let texts = texts.ok_or(NotVouched::Unsayable)?;
-            list(texts.iter().map(AsRef::as_ref), Separator::Comma)
+            list(
+                texts.ok_or(NotVouched::Unsayable)?.into_iter(),
+                Separator::Comma,
+            )
         }
-        Some(value) => one(Some(&scalar(value).ok_or(NotVouched::Unsayable)?)),
+        Some(value) => one(Some(scalar(value).ok_or(NotVouched::Unsayable)?)),
     }
 }
 
-/// A string itself, a number or boolean as JSON writes it.
-fn scalar(value: &Value) -> Option<Cow<'_, str>> {
+/// A string itself, a number or boolean as the token writes it.
+fn scalar(value: &Json) -> Option<&str> {
     match value {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Number(number) => Some(Cow::Owned(number.to_string())),
-        Value::Bool(true) => Some(Cow::Borrowed("true")),
-        Value::Bool(false) => Some(Cow::Borrowed("false")),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
+        Json::Text(text) => Some(text),
+        Json::Number(number) => Some(number),
+        Json::Bool(true) => Some("true"),
+        Json::Bool(false) => Some("false"),
+        Json::Null | Json::List(_) | Json::Object(_) => None,
     }
 }
 
