@@ -370,6 +370,20 @@ impl Verified {
 }
 
 impl<B> Known<B> {
+    #[cfg(test)]
+    pub(crate) const fn for_test(
+        routed: Routed<B>,
+        principal: Principal,
+        actor: Option<Rc<Verified>>,
+    ) -> Self {
+        Self {
+            routed,
+            principal,
+            actor,
+            observed: None,
+        }
+    }
+
     /// The judged part of the request.
     #[must_use]
     pub fn head(&self) -> &Head {

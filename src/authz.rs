@@ -152,10 +152,7 @@ impl<B> Known<B> {
             });
         match decided {
             Ok(caller) => {
-                let until = match self.principal() {
-                    Principal::Known(verified) => Some(verified.until()),
-                    Principal::Anonymous | Principal::Opaque => None,
-                };
+                let until = self.principal().until();
                 Ok(Allowed {
                     known: self,
                     caller,
@@ -163,7 +160,9 @@ impl<B> Known<B> {
                 })
             }
             Err((rejection, _))
-                if self.routed().observes(now) && !self.routed().is_preflight_to_answer() =>
+                if self.routed().observes(now)
+                    && rejection != Rejection::Internal
+                    && !self.routed().is_preflight_to_answer() =>
             {
                 let mut known = self;
                 known.observe(rejection);
@@ -176,6 +175,16 @@ impl<B> Known<B> {
             Err((rejection, caller)) => {
                 Err(self.refuse(rejection).with(|facts| facts.caller = caller))
             }
+        }
+    }
+}
+
+impl Principal {
+    /// When its token ends: `exp` plus leeway.
+    fn until(&self) -> Option<UnixTime> {
+        match self {
+            Self::Known(verified) => Some(verified.until()),
+            Self::Anonymous | Self::Opaque => None,
         }
     }
 }

@@ -31,7 +31,7 @@ fn decide_access<B>(
     actor: Option<&Rc<Verified>>,
 ) -> Result<CallerName, Rejection> {
     let found = &routed.found;
-    if found.is_preflight_to_forward() {
+    if found.is_anonymous() {
         return anonymous_only(principal);
     }
     let (Some(row), Some(access)) = (found.row(), found.access()) else {

@@ -9,8 +9,9 @@ use super::preflight::{self, Passing};
 use super::route::{Access, Demand, NearMiss, Route};
 use super::table::Segments;
 use crate::clock::Now;
+use crate::proxy::CorsSettings;
 use crate::rejection::{Malformed, Refusal, Rejection};
-use crate::request::{CanonicalPath, Head};
+use crate::request::{CanonicalPath, Head, PathAllowances};
 
 /// The route that owns a request, and how.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ enum Way {
     Row(usize),
     /// As a CORS preflight.
     Preflight(Passing),
+    /// As anonymous: what would refuse it is observed only, and no credential would change it.
+    Observed,
 }
 
 /// No route lets the request go on.
@@ -65,69 +68,86 @@ pub(super) fn find(policy: &Policy, head: &Head, now: Now) -> Result<Found, NotF
     let listener = policy.listener(&head.connection().listener);
     let hit = listener.and_then(|listener| Some((listener, listener.table.find(&path, host)?)));
     let Some((listener, hit)) = hit else {
-        let fault = needed.missing_from(crate::request::PathAllowances::default());
+        let fault = needed.missing_from(PathAllowances::default());
         return Err(refuse(
             fault.map_or(Rejection::NoRoute, Rejection::AmbiguousPath),
         ));
     };
-    let route = hit.route;
-    let refuse = |rejection| NotFound {
-        rejection,
-        route: Some(Arc::clone(route)),
-    };
-    if let Some(fault) = needed.missing_from(route.settings().allowances) {
-        return Err(refuse(Rejection::AmbiguousPath(fault)));
-    }
-    if route.settings().near_miss == NearMiss::Refuse
-        && listener.table.is_near_miss(&hit, &path, host)
-    {
-        return Err(refuse(Rejection::NearMiss));
-    }
-    if head
-        .upgrade
-        .as_ref()
-        .is_some_and(|protocol| !route.allows_upgrade(protocol.as_bytes()))
-    {
-        return Err(refuse(Rejection::Malformed(Malformed::Upgrade)));
-    }
-    let way = match preflight::passing(listener.cors.as_ref(), head, route) {
-        Some(passing) => Way::Preflight(passing),
-        None => match route.row(head.method()) {
-            Some(row) => Way::Row(row),
-            None => {
-                let allow = route.allowed_methods().into();
-                return Err(refuse(Rejection::MethodNotAllowed { allow }));
-            }
-        },
-    };
-    let mut observed = None;
-    for limit in &route.before {
-        if let Err(retry_after) = limit.admit_address(head.client(), now.tick) {
-            let rejection = Rejection::RateLimited { retry_after };
-            if !route.observes(now) {
-                return Err(refuse(rejection));
-            }
-            observed = Some(rejection);
-        }
-    }
+    let near_miss = hit.route.settings().near_miss == NearMiss::Refuse
+        && listener.table.is_near_miss(&hit, &path, host);
     let found = Found {
-        route: Arc::clone(route),
+        route: Arc::clone(hit.route),
         path: hit.path,
-        way,
-        observed,
+        way: Way::Observed,
+        observed: None,
     };
-    match found.access() {
-        // No credential would help, so none is asked for.
-        Some(Access::Nobody) => Err(refuse(Rejection::Forbidden(Refusal::Nobody))),
-        Some(Access::Anyone | Access::Rules { .. }) | None => Ok(found),
-    }
+    found.check(listener.cors.as_ref(), head, near_miss, now)
 }
 
 impl Found {
+    /// What the owner of a request says about it before a credential is looked at.
+    fn check(
+        mut self,
+        cors: Option<&CorsSettings>,
+        head: &Head,
+        near_miss: bool,
+        now: Now,
+    ) -> Result<Self, NotFound> {
+        let route = Arc::clone(&self.route);
+        let needed = head.path().allowance_needed();
+        if let Some(fault) = needed.missing_from(route.settings().allowances) {
+            return Err(self.refuse(Rejection::AmbiguousPath(fault)));
+        }
+        let wanted = head.upgrade.as_ref();
+        if near_miss {
+            self = self.unless_observed(Rejection::NearMiss, now)?;
+        }
+        if wanted.is_some_and(|protocol| !route.allows_upgrade(protocol.as_bytes())) {
+            return Err(self.refuse(Rejection::Malformed(Malformed::Upgrade)));
+        }
+        let way = match preflight::passing(cors, head, &route) {
+            Some(passing) => Some(Way::Preflight(passing)),
+            None => route.row(head.method()).map(Way::Row),
+        };
+        let Some(way) = way else {
+            let allow = route.allowed_methods().into();
+            return self.unless_observed(Rejection::MethodNotAllowed { allow }, now);
+        };
+        for limit in &route.before {
+            if let Err(retry_after) = limit.admit_address(head.client(), now.tick) {
+                self = self.unless_observed(Rejection::RateLimited { retry_after }, now)?;
+            }
+        }
+        self.way = way;
+        if self.access() == Some(&Access::Nobody) {
+            // No credential would help, so none is asked for.
+            self.way = Way::Observed;
+            return self.unless_observed(Rejection::Forbidden(Refusal::Nobody), now);
+        }
+        Ok(self)
+    }
+
+    fn refuse(self, rejection: Rejection) -> NotFound {
+        NotFound {
+            rejection,
+            route: Some(self.route),
+        }
+    }
+
+    /// Goes on where the route only observes; the first rejection is the one that is recorded.
+    fn unless_observed(mut self, rejection: Rejection, now: Now) -> Result<Self, NotFound> {
+        if self.route.observes(now) {
+            self.observed.get_or_insert(rejection);
+            Ok(self)
+        } else {
+            Err(self.refuse(rejection))
+        }
+    }
+
     pub(super) fn access(&self) -> Option<&Access> {
         match self.way {
             Way::Row(row) => self.route.access(row),
-            Way::Preflight(_) => None,
+            Way::Preflight(_) | Way::Observed => None,
         }
     }
 
@@ -135,14 +155,14 @@ impl Found {
     pub(super) const fn row(&self) -> Option<usize> {
         match self.way {
             Way::Row(row) => Some(row),
-            Way::Preflight(_) => None,
+            Way::Preflight(_) | Way::Observed => None,
         }
     }
 
     pub(super) fn demand(&self) -> Demand {
         match self.way {
             Way::Row(row) => self.route.access(row).map_or(Demand::Token, Access::demand),
-            Way::Preflight(Passing::Forward) => Demand::Public,
+            Way::Preflight(Passing::Forward) | Way::Observed => Demand::Public,
             Way::Preflight(Passing::Answer) => Demand::Token,
         }
     }
@@ -151,8 +171,9 @@ impl Found {
         matches!(self.way, Way::Preflight(Passing::Answer))
     }
 
-    pub(super) fn is_preflight_to_forward(&self) -> bool {
-        matches!(self.way, Way::Preflight(Passing::Forward))
+    /// Whether it goes on as anonymous whatever the table says.
+    pub(super) const fn is_anonymous(&self) -> bool {
+        matches!(self.way, Way::Preflight(Passing::Forward) | Way::Observed)
     }
 
     /// The decoded segment under a parameter. Decoded once, when the request was read.
