@@ -36,6 +36,8 @@ pub(super) struct Control {
     keys: Keys,
     snapshot: Arc<SnapshotCell>,
     telemetry: Arc<Telemetry>,
+    /// Events of this thread go to our own telemetry, not to whatever the process has.
+    _events: tracing::dispatcher::DefaultGuard,
     watcher: Watcher,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
@@ -63,6 +65,7 @@ impl Control {
             options.log.clone(),
             options.clock.clone(),
         )?);
+        let events = tracing::dispatcher::set_default(&telemetry.dispatch());
         let sockets = bind(&config)?;
         let (keys, refreshing) = Keys::start(options.clock.clone());
         let prepared = keys.prepare(sources(&config));
@@ -99,6 +102,7 @@ impl Control {
             keys,
             snapshot,
             telemetry,
+            _events: events,
             watcher,
             drain,
             workers,
