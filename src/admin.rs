@@ -1,6 +1,27 @@
-//! Admin listener and probes listener.
+//! Admin listener and probes listener: what the proxy tells about itself.
+//!
+//! GET and HEAD only, nothing changes state, no secret is held here. The admin listener answers only under an address, `localhost`
+//! or a configured name, so that a web page cannot read it through a name of its own (DNS rebinding); the probes listener serves
+//! only what is listed and has no names to check.
 
+mod answers;
+mod page;
+mod serve;
+mod status;
+
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+pub use serve::serve;
+pub use status::{Ready, Requests, RouteCounts, Status};
+
+use crate::clock::{Clock, Now};
+use crate::drain::{DrainSignal, Readiness};
+use crate::telemetry::{KeyStatus, Telemetry};
 
 /// The admin listener: everything, for people and tools on this machine.
 #[derive(Clone, Debug)]
@@ -30,3 +51,125 @@ pub enum Probe {
     /// `/.well-known/jwks.json`.
     Jwks,
 }
+
+/// What admin shows. Everything is read when somebody asks.
+pub struct AdminState {
+    /// Metrics and recent refusals.
+    pub telemetry: Arc<Telemetry>,
+    /// Time.
+    pub clock: Clock,
+    /// When the program started.
+    pub started: Now,
+    /// The configuration file.
+    pub config_file: PathBuf,
+    /// Worker threads.
+    pub workers: usize,
+    /// Names, besides `localhost` and addresses, under which the admin listener may be called.
+    pub hosts: Vec<String>,
+    /// What stands between the start and the first traffic.
+    pub readiness: Readiness,
+    /// The end of life.
+    pub drain: DrainSignal,
+    /// What became of the last (re)load.
+    pub reload: ReloadStatus,
+    /// The status of issuers' keys.
+    pub issuers: KeyStatus,
+    /// The routes of the live configuration.
+    pub routes: Box<dyn Fn() -> Vec<RouteStatus> + Send + Sync>,
+    /// The public keys that verify assertions, a JWKS (RFC 7517 section 5).
+    pub jwks: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminState")
+            .field("config_file", &self.config_file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A route, as `/status` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct RouteStatus {
+    /// What logs and metrics call it.
+    pub name: String,
+    /// The listener that it belongs to; `None`: all of them.
+    pub listener: Option<String>,
+    /// Paths as configured.
+    pub paths: Vec<String>,
+    /// Hosts that it is narrowed to.
+    pub hosts: Vec<String>,
+    /// Who may, line by line.
+    pub allow: Vec<AllowStatus>,
+    /// It only observes until then, seconds since the epoch.
+    pub observe_until: Option<i64>,
+}
+
+/// One line of a route's table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct AllowStatus {
+    /// Methods; empty for all that a route without a table speaks for.
+    pub methods: Vec<String>,
+    /// In words.
+    pub who: String,
+}
+
+/// What became of loading the configuration; shared by the one who loads and admin.
+#[derive(Clone, Debug, Default)]
+pub struct ReloadStatus(Arc<Mutex<Reloads>>);
+
+/// What became of loading the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Reloads {
+    /// Counts successful loads, from 1.
+    pub generation: u64,
+    /// When the live configuration was loaded, seconds since the epoch.
+    pub loaded_at: i64,
+    /// Loads that failed since the start.
+    pub failed: u64,
+    /// Why the last load failed; nothing once one succeeded.
+    pub last_error: Option<String>,
+    /// When it failed, seconds since the epoch.
+    pub last_error_at: Option<i64>,
+}
+
+impl ReloadStatus {
+    /// A configuration went live.
+    pub fn loaded(&self, generation: u64, now: Now) {
+        let mut reloads = self.lock();
+        reloads.generation = generation;
+        reloads.loaded_at = now.unix.as_secs();
+        reloads.last_error = None;
+        reloads.last_error_at = None;
+    }
+
+    /// A configuration was rejected; `error` is what `check` prints, which never shows secrets.
+    pub fn failed(&self, error: String, now: Now) {
+        let mut reloads = self.lock();
+        reloads.failed = reloads.failed.saturating_add(1);
+        reloads.last_error = Some(error);
+        reloads.last_error_at = Some(now.unix.as_secs());
+    }
+
+    /// The state now.
+    #[must_use]
+    pub fn state(&self) -> Reloads {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Reloads> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a listener of ours serves.
+#[derive(Clone, Debug)]
+pub enum Surface {
+    /// Everything, under a checked `Host`.
+    Admin,
+    /// Only what is listed.
+    Probes(Vec<Probe>),
+}
+
+#[cfg(test)]
+mod tests;

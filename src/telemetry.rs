@@ -7,6 +7,7 @@
 mod cells;
 mod events;
 pub(crate) mod json;
+mod keys;
 mod metrics;
 mod process;
 mod reading;
@@ -14,7 +15,7 @@ mod record;
 mod recorder;
 mod ring;
 mod text;
-mod timestamp;
+pub(crate) mod timestamp;
 mod writer;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 pub use cells::{Counter, Gauge, Histogram};
+pub use keys::KeyStatus;
 pub use metrics::{ControlMetrics, Metrics};
 pub use reading::{Kind, Sampled};
 pub use record::{ConnectionEnd, End, Outcome, VERSION};

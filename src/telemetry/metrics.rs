@@ -18,25 +18,42 @@ pub struct Metrics {
     pub control: ControlMetrics,
 }
 
-/// What workers count, cell by cell.
-#[derive(Debug)]
-pub(super) struct WorkerFamilies {
-    pub(super) requests: Arc<Family<Count>>,
-    pub(super) decisions: Arc<Family<Count>>,
-    pub(super) observed: Arc<Family<Count>>,
-    pub(super) ends: Arc<Family<Count>>,
-    pub(super) active: Arc<Family<Level>>,
-    pub(super) durations: Arc<Family<Durations>>,
-    pub(super) request_bytes: Arc<Family<Count>>,
-    pub(super) response_bytes: Arc<Family<Count>>,
-    pub(super) connections: Arc<Family<Count>>,
-    pub(super) connections_open: Arc<Family<Level>>,
-    pub(super) connection_refusals: Arc<Family<Count>>,
-    pub(super) upstream_connections: Arc<Family<Count>>,
-    pub(super) upstream_retries: Arc<Family<Count>>,
-    pub(super) upstream_wait: Arc<Family<Durations>>,
-    pub(super) cache_lookups: Arc<Family<Count>>,
-    pub(super) cache_evictions: Arc<Family<Count>>,
+/// Declares what workers count, one line each: cell type, name, labels, help.
+macro_rules! worker_families {
+    ($($field:ident: $cell:ty, $name:literal, $labels:expr, $help:literal;)+) => {
+        /// What workers count, cell by cell.
+        #[derive(Debug)]
+        pub(super) struct WorkerFamilies {
+            $(pub(super) $field: Arc<Family<$cell>>,)+
+        }
+
+        impl WorkerFamilies {
+            fn register(registry: &Registry) -> prometheus::Result<Self> {
+                Ok(Self {
+                    $($field: family(registry, $name, $help, &$labels)?,)+
+                })
+            }
+        }
+    };
+}
+
+worker_families! {
+    requests: Count, "countersign_requests_total", ["listener"], "Requests that began.";
+    decisions: Count, "countersign_decisions_total", ["listener", "route", "decision", "reason"], "Requests that ended, by what was decided and why.";
+    observed: Count, "countersign_observed_refusals_total", ["listener", "route", "reason"], "Requests that passed although policy refuses them, because the route only observes.";
+    ends: Count, "countersign_broken_answers_total", ["listener", "route", "cause"], "Answers that ended before their last byte, by cause.";
+    active: Level, "http_server_active_requests", ["listener"], "Requests in flight.";
+    durations: Durations, "http_server_request_duration_seconds", ["listener", "http_route", "http_response_status_class"], "Time from a request's head to the end of its answer.";
+    request_bytes: Count, "countersign_request_body_bytes_total", ["listener"], "Bytes of request bodies that were passed on.";
+    response_bytes: Count, "countersign_response_body_bytes_total", ["listener"], "Bytes of answers' bodies.";
+    connections: Count, "countersign_connections_total", ["listener"], "Connections of callers that were accepted.";
+    connections_open: Level, "countersign_open_connections", ["listener"], "Connections of callers that are open.";
+    connection_refusals: Count, "countersign_connection_refusals_total", ["listener", "reason"], "Connections that ended before a request existed, by reason.";
+    upstream_connections: Count, "countersign_upstream_connections_total", ["listener", "outcome"], "Connections to the upstream, by what became of asking for one.";
+    upstream_retries: Count, "countersign_upstream_retries_total", ["listener"], "Requests that were sent again because the first connection brought nothing.";
+    upstream_wait: Durations, "countersign_upstream_response_seconds", ["listener"], "Time from forwarding a request to the head of the upstream's answer.";
+    cache_lookups: Count, "countersign_token_cache_lookups_total", ["outcome"], "Look-ups in the cache of verified tokens, by outcome.";
+    cache_evictions: Count, "countersign_token_cache_evictions_total", [], "Verified tokens that made room for others.";
 }
 
 /// What the control thread counts.
@@ -216,109 +233,6 @@ impl Metrics {
                 (labels, value)
             })
             .collect()
-    }
-}
-
-impl WorkerFamilies {
-    fn register(registry: &Registry) -> prometheus::Result<Self> {
-        Ok(Self {
-            requests: family(
-                registry,
-                "countersign_requests_total",
-                "Requests that began.",
-                &["listener"],
-            )?,
-            decisions: family(
-                registry,
-                "countersign_decisions_total",
-                "Requests that ended, by what was decided and why.",
-                &["listener", "route", "decision", "reason"],
-            )?,
-            observed: family(
-                registry,
-                "countersign_observed_refusals_total",
-                "Requests that passed although policy refuses them, because the route only observes.",
-                &["listener", "route", "reason"],
-            )?,
-            ends: family(
-                registry,
-                "countersign_broken_answers_total",
-                "Answers that ended before their last byte, by cause.",
-                &["listener", "route", "cause"],
-            )?,
-            active: family(
-                registry,
-                "http_server_active_requests",
-                "Requests in flight.",
-                &["listener"],
-            )?,
-            durations: family(
-                registry,
-                "http_server_request_duration_seconds",
-                "Time from a request's head to the end of its answer.",
-                &["listener", "http_route", "http_response_status_class"],
-            )?,
-            request_bytes: family(
-                registry,
-                "countersign_request_body_bytes_total",
-                "Bytes of request bodies that were passed on.",
-                &["listener"],
-            )?,
-            response_bytes: family(
-                registry,
-                "countersign_response_body_bytes_total",
-                "Bytes of answers' bodies.",
-                &["listener"],
-            )?,
-            connections: family(
-                registry,
-                "countersign_connections_total",
-                "Connections of callers that were accepted.",
-                &["listener"],
-            )?,
-            connections_open: family(
-                registry,
-                "countersign_open_connections",
-                "Connections of callers that are open.",
-                &["listener"],
-            )?,
-            connection_refusals: family(
-                registry,
-                "countersign_connection_refusals_total",
-                "Connections that ended before a request existed, by reason.",
-                &["listener", "reason"],
-            )?,
-            upstream_connections: family(
-                registry,
-                "countersign_upstream_connections_total",
-                "Connections to the upstream, by what became of asking for one.",
-                &["listener", "outcome"],
-            )?,
-            upstream_retries: family(
-                registry,
-                "countersign_upstream_retries_total",
-                "Requests that were sent again because the first connection brought nothing.",
-                &["listener"],
-            )?,
-            upstream_wait: family(
-                registry,
-                "countersign_upstream_response_seconds",
-                "Time from forwarding a request to the head of the upstream's answer.",
-                &["listener"],
-            )?,
-            cache_lookups: family(
-                registry,
-                "countersign_token_cache_lookups_total",
-                "Look-ups in the cache of verified tokens, by outcome.",
-                &["outcome"],
-            )?,
-            cache_evictions: family(
-                registry,
-                "countersign_token_cache_evictions_total",
-                "Verified tokens that made room for others.",
-                &[],
-            )?,
-        })
     }
 }
 

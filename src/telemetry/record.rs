@@ -170,8 +170,14 @@ impl Scribe {
         }
         if let Some(head) = &facts.head {
             self::head(line, head);
-        } else if let Some(peer) = outcome.peer {
-            address(line, "client_address", peer);
+        } else {
+            if let Some((method, uri)) = &facts.as_read {
+                field(line, "method", method.as_str());
+                target(line, &uri.to_string());
+            }
+            if let Some(peer) = outcome.peer {
+                address(line, "client_address", peer);
+            }
         }
         if let Some(route) = &facts.route {
             field(line, "route", route.name());
@@ -229,14 +235,9 @@ fn head(line: &mut Vec<u8>, head: &Head) {
         "host",
         head.authority.written.to_str().unwrap_or_default(),
     );
-    let target = head.path.target.as_str();
     key(line, "path");
-    json::capped(line, head.path.target.path(), TARGET_BYTES);
-    key(line, "target");
-    match blanked(target) {
-        None => json::capped(line, target, TARGET_BYTES),
-        Some(blanked) => json::capped(line, &blanked, TARGET_BYTES),
-    }
+    json::capped(line, head.path.path_str(), TARGET_BYTES);
+    target(line, head.path.target());
     field(
         line,
         "protocol",
@@ -249,6 +250,14 @@ fn head(line: &mut Vec<u8>, head: &Head) {
     address(line, "client_address", head.client);
     if head.connection.peer != head.client {
         address(line, "peer_address", head.connection.peer);
+    }
+}
+
+fn target(line: &mut Vec<u8>, target: &str) {
+    key(line, "target");
+    match blanked(target) {
+        None => json::capped(line, target, TARGET_BYTES),
+        Some(blanked) => json::capped(line, &blanked, TARGET_BYTES),
     }
 }
 
@@ -358,11 +367,11 @@ fn blanked(target: &str) -> Option<String> {
     let (path, query) = target.split_once('?')?;
     let secret = |pair: &str| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let name = decoded(name);
         SECRET_PARAMETERS
             .iter()
-            .any(|secret| name.eq_ignore_ascii_case(secret))
+            .any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()))
             || super::looks_like_token(value)
-            || name.contains('%')
     };
     if !query.split(['&', ';']).any(secret) {
         return None;
@@ -379,6 +388,32 @@ fn blanked(target: &str) -> Option<String> {
         })
         .collect();
     Some(format!("{path}?{}", pairs.join("&")))
+}
+
+/// Percent-decoded once, as an upstream would read the name.
+fn decoded(name: &str) -> std::borrow::Cow<'_, [u8]> {
+    if !name.contains('%') {
+        return name.as_bytes().into();
+    }
+    let mut out = Vec::with_capacity(name.len());
+    let mut bytes = name.as_bytes();
+    while let Some((&byte, rest)) = bytes.split_first() {
+        let escaped = rest.split_at_checked(2).and_then(|(digits, rest)| {
+            let digits = std::str::from_utf8(digits).ok()?;
+            Some((u8::from_str_radix(digits, 16).ok()?, rest))
+        });
+        match escaped.filter(|_| byte == b'%') {
+            Some((value, after)) => {
+                out.push(value);
+                bytes = after;
+            }
+            None => {
+                out.push(byte);
+                bytes = rest;
+            }
+        }
+    }
+    out.into()
 }
 
 #[cfg(test)]

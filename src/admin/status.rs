@@ -1,0 +1,237 @@
+//! What `/status`, `/readyz` and the status page tell.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{AdminState, Reloads, RouteStatus};
+use crate::drain::Phase;
+use crate::jwks::{IssuerKeyStatus, KeyHealth};
+
+/// Whether the proxy should receive traffic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    /// It should.
+    pub ready: bool,
+    /// What is missing, in words.
+    pub missing: Vec<String>,
+    /// What works less well than it should.
+    pub degraded: Vec<String>,
+}
+
+/// The whole state.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The version of this program.
+    pub version: &'static str,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// When the program started, seconds since the epoch.
+    pub started_at: i64,
+    /// The time of this answer, seconds since the epoch.
+    pub now: i64,
+    /// The configuration file.
+    pub config_file: String,
+    /// The live generation and what became of the last load.
+    pub config: Reloads,
+    /// `serving`, `leaving`, `closing` or `ended`.
+    pub phase: &'static str,
+    /// Whether it should receive traffic.
+    pub readiness: Ready,
+    /// Worker threads.
+    pub workers: usize,
+    /// Counts since the start.
+    pub requests: Requests,
+    /// Issuers and their keys.
+    pub issuers: Vec<IssuerKeyStatus>,
+    /// Routes, with what became of their requests.
+    pub routes: Vec<RouteCounts>,
+    /// Refused and failed requests, by reason, since the start.
+    pub refusals_by_reason: BTreeMap<String, u64>,
+    /// The last refusals, newest first: decision records.
+    pub recent_refusals: Vec<serde_json::Value>,
+}
+
+/// Counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Requests {
+    /// Began.
+    pub total: u64,
+    /// In flight.
+    pub active: u64,
+    /// Forwarded and answered.
+    pub allowed: u64,
+    /// Refused.
+    pub denied: u64,
+    /// Could not be judged or served.
+    pub errored: u64,
+    /// Open connections of callers.
+    pub connections: u64,
+}
+
+/// A route and what became of its requests.
+#[derive(Clone, Debug, Serialize)]
+pub struct RouteCounts {
+    /// The route.
+    #[serde(flatten)]
+    pub route: RouteStatus,
+    /// Allowed since the start.
+    pub allowed: u64,
+    /// Refused or failed since the start.
+    pub refused: u64,
+}
+
+const DECISIONS: &str = "countersign_decisions_total";
+
+impl AdminState {
+    /// Whether the proxy should receive traffic: it started, does not drain, and can judge some token. One issuer without keys
+    /// among several degrades; only that issuer's tokens get 503, and taking the others out of service would help nobody.
+    #[must_use]
+    pub fn ready(&self) -> Ready {
+        let mut missing: Vec<String> = self
+            .readiness
+            .missing()
+            .into_iter()
+            .map(Into::into)
+            .collect();
+        if self.drain.phase() != Phase::Serving {
+            missing.push("the proxy is draining".into());
+        }
+        let issuers = (self.issuers)();
+        let without: Vec<_> = issuers
+            .iter()
+            .filter(|issuer| issuer.health == KeyHealth::Unavailable)
+            .map(|issuer| format!("issuer {} has no usable keys", issuer.issuer))
+            .collect();
+        let mut degraded: Vec<String> = issuers
+            .iter()
+            .filter(|issuer| issuer.health == KeyHealth::Stale)
+            .map(|issuer| {
+                format!(
+                    "the keys of issuer {} could not be refreshed",
+                    issuer.issuer
+                )
+            })
+            .collect();
+        if without.len() == issuers.len() {
+            missing.extend(without);
+        } else {
+            degraded.extend(without);
+        }
+        degraded.extend(
+            (self.routes)()
+                .iter()
+                .filter(|route| route.observe_until.is_some())
+                .map(|route| format!("route {} only observes and enforces nothing", route.name)),
+        );
+        if self.reload.state().last_error.is_some() {
+            degraded.push("the last reload failed; the configuration before it serves on".into());
+        }
+        Ready {
+            ready: missing.is_empty(),
+            missing,
+            degraded,
+        }
+    }
+
+    /// The whole state.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let now = self.clock.now();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: now.tick.since(self.started.tick).as_secs(),
+            started_at: self.started.unix.as_secs(),
+            now: now.unix.as_secs(),
+            config_file: self.config_file.display().to_string(),
+            config: self.reload.state(),
+            phase: match self.drain.phase() {
+                Phase::Serving => "serving",
+                Phase::Leaving => "leaving",
+                Phase::Closing => "closing",
+                Phase::Ended => "ended",
+            },
+            readiness: self.ready(),
+            workers: self.workers,
+            requests: self.requests(),
+            issuers: (self.issuers)(),
+            routes: self.route_counts(),
+            refusals_by_reason: self.refusals_by_reason(),
+            recent_refusals: self
+                .telemetry
+                .recent_refusals()
+                .iter()
+                .filter_map(|line| serde_json::from_str(line).ok())
+                .collect(),
+        }
+    }
+
+    fn requests(&self) -> Requests {
+        let metrics = self.telemetry.metrics();
+        let decided = |decision| whole(metrics.sum(DECISIONS, &[("decision", decision)]));
+        Requests {
+            total: whole(metrics.sum("countersign_requests_total", &[])),
+            active: whole(metrics.sum("http_server_active_requests", &[])),
+            allowed: decided("allowed"),
+            denied: decided("denied"),
+            errored: decided("errored"),
+            connections: whole(metrics.sum("countersign_open_connections", &[])),
+        }
+    }
+
+    fn route_counts(&self) -> Vec<RouteCounts> {
+        let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for (labels, value) in self.telemetry.metrics().samples(DECISIONS) {
+            let (allowed, refused) = counts
+                .entry(label(&labels, "route").to_owned())
+                .or_default();
+            let count = if label(&labels, "decision") == "allowed" {
+                allowed
+            } else {
+                refused
+            };
+            *count = count.saturating_add(whole(value));
+        }
+        (self.routes)()
+            .into_iter()
+            .map(|route| {
+                let (allowed, refused) = counts.get(&route.name).copied().unwrap_or_default();
+                RouteCounts {
+                    route,
+                    allowed,
+                    refused,
+                }
+            })
+            .collect()
+    }
+
+    fn refusals_by_reason(&self) -> BTreeMap<String, u64> {
+        let mut reasons = BTreeMap::new();
+        for (labels, value) in self.telemetry.metrics().samples(DECISIONS) {
+            if label(&labels, "decision") != "allowed" {
+                let count: &mut u64 = reasons
+                    .entry(label(&labels, "reason").to_owned())
+                    .or_default();
+                *count = count.saturating_add(whole(value));
+            }
+        }
+        reasons
+    }
+}
+
+fn label<'a>(labels: &'a [(String, String)], name: &str) -> &'a str {
+    labels
+        .iter()
+        .find(|(key, _)| key == name)
+        .map_or("", |(_, value)| value)
+}
+
+#[expect(
+    clippy::as_conversions,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "`as` saturates, and counters are whole and not negative"
+)]
+const fn whole(value: f64) -> u64 {
+    value as u64
+}
