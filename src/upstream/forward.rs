@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
@@ -37,7 +37,10 @@ pub(crate) async fn forward(
         .or(inbound.settings.limits.body_bytes);
     let passage = passage(&granted, exchange);
     let headers = headers(&mut granted, identity, exchange);
-    let declared = body.size_hint().lower();
+    let declared = granted
+        .head
+        .content_length
+        .unwrap_or_else(|| body.size_hint().lower());
     let request = head(&granted, headers);
     let (wanted, route) = (
         granted.head.upgrade.clone(),
@@ -97,6 +100,10 @@ fn passage(granted: &Granted, exchange: &Exchange) -> Passage {
 fn headers(granted: &mut Granted, identity: IdentityHeaders, exchange: &Exchange) -> HeaderMap {
     let mut headers = std::mem::take(&mut granted.head.headers);
     let head = &granted.head;
+    if head.authorization_is_hop {
+        // The route forwards `Authorization`, but the client said that it ends here (RFC 9110 section 7.6.1).
+        headers.remove(AUTHORIZATION);
+    }
     trace::sift(&mut headers);
     exchange.traced(&headers);
     // hyper frames the body anew (INVARIANTS 24): one canonical Content-Length, or chunked.
