@@ -1,1 +1,3 @@
-//! cli
+//! The commands of the program.
+
+pub mod keygen;

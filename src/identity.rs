@@ -28,7 +28,7 @@ pub use signature::{LONGEST_SIGNATURE_LIFETIME, SignatureSettings, TAG, TAG_ANON
 pub use statement::Prepared;
 
 use crate::authn::{Principal, Verified};
-use crate::authz::{Allowed, Granted};
+use crate::authz::{Allowed, AuthorizationHeader, Granted};
 use crate::clock::{Now, UnixTime};
 use crate::rejection::{Refusal, Rejection};
 use crate::request::{Head, Opener, Refused};
@@ -72,7 +72,7 @@ impl From<NotVouched> for Rejection {
     fn from(why: NotVouched) -> Self {
         match why {
             // The token is what does not fit, neither we nor the syntax of the request: it is understood and refused.
-            NotVouched::Unsayable => Self::Forbidden(Refusal::Condition("identity")),
+            NotVouched::Unsayable => Self::Forbidden(Refusal::IdentityTooLarge),
             NotVouched::Signing(_) => Self::Internal,
         }
     }
@@ -384,7 +384,8 @@ impl<B> Allowed<B> {
     /// An upstream that never sees the token cannot leak or replay it (invariant 48). The issuer's Basic password stands
     /// in the same header. An opaque token is the upstream's own business: there it stays.
     fn strip_credential(&mut self) {
-        if matches!(self.principal(), Principal::Opaque) {
+        let forward = self.route().authorization() == AuthorizationHeader::Forward;
+        if forward || matches!(self.principal(), Principal::Opaque) {
             return;
         }
         let head = self.known_mut().routed_mut().head_mut();

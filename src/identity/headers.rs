@@ -127,20 +127,17 @@ fn claim(value: Option<&Json>) -> Result<Option<HeaderValue>, NotVouched> {
         None | Some(Json::Null) => Ok(None),
         Some(Json::List(elements)) => {
             let texts = elements.iter().map(scalar).collect::<Option<Vec<_>>>();
-            list(
-                texts.ok_or(NotVouched::Unsayable)?.into_iter(),
-                Separator::Comma,
-            )
+            let texts = texts.ok_or(NotVouched::Unsayable)?;
+            list(texts.into_iter(), Separator::Comma)
         }
         Some(value) => one(Some(scalar(value).ok_or(NotVouched::Unsayable)?)),
     }
 }
 
-/// A string itself, a number or boolean as the token writes it.
+/// A string itself, a number as the token writes it, a boolean as JSON does.
 fn scalar(value: &Json) -> Option<&str> {
     match value {
-        Json::Text(text) => Some(text),
-        Json::Number(number) => Some(number),
+        Json::Text(text) | Json::Number(text) => Some(text),
         Json::Bool(true) => Some("true"),
         Json::Bool(false) => Some("false"),
         Json::Null | Json::List(_) | Json::Object(_) => None,
