@@ -1,7 +1,5 @@
 //! A fetched JWKS document, read into a key set.
 
-use serde::Deserialize;
-
 use super::FetchError;
 use crate::authn::{KeySet, SkippedKey};
 
@@ -27,7 +25,7 @@ impl Document {
         }
         let (keys, skipped) = KeySet::parse(&bytes).map_err(FetchError::KeySet)?;
         Ok(Self {
-            kids: key_ids(&bytes, &skipped),
+            kids: keys.kids().map(Box::from).collect(),
             digest: digest(&bytes),
             keys,
             skipped,
@@ -44,22 +42,4 @@ pub(super) fn digest(bytes: &[u8]) -> Digest {
         .zip(sum.as_ref())
         .for_each(|(to, from)| *to = *from);
     digest
-}
-
-/// The ids that the document publishes and that were not skipped.
-fn key_ids(document: &[u8], skipped: &[SkippedKey]) -> Vec<Box<str>> {
-    #[derive(Deserialize)]
-    struct Published {
-        keys: Vec<serde_json::Value>,
-    }
-    let Ok(published) = serde_json::from_slice::<Published>(document) else {
-        return Vec::new();
-    };
-    published
-        .keys
-        .iter()
-        .filter_map(|key| key.get("kid")?.as_str())
-        .filter(|kid| !skipped.iter().any(|key| key.kid.as_deref() == Some(*kid)))
-        .map(Box::from)
-        .collect()
 }

@@ -43,7 +43,6 @@ impl Keys {
     ///
     /// Inline keys, files and copies on disk are read here, so that their issuers work from the first request on; the
     /// network is not touched. A source that cannot be read is no error: its issuer is unavailable until it can.
-    #[must_use]
     pub fn prepare(
         &self,
         issuers: impl IntoIterator<Item = (Arc<str>, KeySourceSettings)>,

@@ -12,7 +12,7 @@ use super::discovery::Discovery;
 use super::document::Document;
 use super::fetch::{Fetched, Fetcher};
 use super::state::{Held, Judgement, State, stale_at};
-use super::status::{IssuerKeyStatus, KeyHealth};
+use super::status::IssuerKeyStatus;
 use super::waiters::Place;
 use super::{DOCUMENT_BYTES, FetchError, KeySource, KeySourceSettings, Obtained, last_good};
 use crate::authn::{KeyCell, KeyState};
@@ -249,18 +249,18 @@ impl Source {
         let mut finished = self.finished.subscribe();
         loop {
             finished.mark_unchanged();
-            let until = {
+            let (expired, until, error) = {
                 let mut state = self.state();
-                if state.expire(self.clock.tick()) {
-                    self.cell.store(KeyState::Unavailable);
-                    tracing::error!(
-                        issuer = %self.name,
-                        error = state.last_error.as_deref(),
-                        "jwks.stale"
-                    );
-                }
-                state.held.as_ref().and_then(|held| held.until)
+                let expired = state.expire(self.clock.tick());
+                let until = state.held.as_ref().and_then(|held| held.until);
+                (expired, until, state.last_error.clone())
             };
+            if expired {
+                self.cell.store(KeyState::Unavailable);
+                tracing::error!(issuer = %self.name, error, "jwks.stale");
+                self.announce();
+                self.wake.notify_one();
+            }
             tokio::select! {
                 changed = finished.changed() => if changed.is_err() { return },
                 () = self.reached(until) => {}
@@ -353,39 +353,7 @@ impl Source {
     /// What is known, for people and metrics.
     pub(super) fn status(&self) -> IssuerKeyStatus {
         let now = self.clock.tick();
-        let settings = self.settings();
-        let state = self.state();
-        let held = state.held.as_ref();
-        let (source, location) = describe(&settings.source);
-        IssuerKeyStatus {
-            issuer: self.name.to_string(),
-            source,
-            location,
-            health: match held {
-                None => KeyHealth::Unavailable,
-                Some(held) if held.from_disk || state.failures > 0 => KeyHealth::Stale,
-                Some(_) => KeyHealth::Usable,
-            },
-            kids: held.map_or_else(Vec::new, |held| {
-                held.kids.iter().map(ToString::to_string).collect()
-            }),
-            skipped: held.map_or(0, |held| held.skipped),
-            from_disk: held.is_some_and(|held| held.from_disk),
-            fetched_at: held.map(|held| held.fetched_at.as_secs()),
-            age_seconds: held.map(|held| {
-                let here = now.since(held.since);
-                here.saturating_add(held.age_before).as_secs()
-            }),
-            expires_in_seconds: held
-                .and_then(|held| held.until)
-                .map(|until| until.since(now).as_secs()),
-            next_refresh_seconds: state.next.map(|next| next.since(now).as_secs()),
-            fetches_ok: state.fetches_ok,
-            fetches_failed: state.fetches_failed,
-            fetches_forced: state.fetches_forced,
-            consecutive_failures: state.failures,
-            last_error: state.last_error.clone(),
-        }
+        IssuerKeyStatus::of(&self.name, &self.settings(), &self.state(), now)
     }
 
     /// Nothing panics while the lock is held; were it so, the state would still be whole.
@@ -407,23 +375,4 @@ impl Source {
 
 fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
     last_good::read_at_most(path, DOCUMENT_BYTES).map_err(FetchError::File)
-}
-
-/// The kind of a source and its place. A query may carry an API key, so it is not shown.
-fn describe(source: &KeySource) -> (&'static str, Option<String>) {
-    let shown = |url: &str| {
-        let mut url = reqwest::Url::parse(url).ok()?;
-        url.set_query(None);
-        url.set_fragment(None);
-        // Fails only where there can be no credentials.
-        url.set_username("").ok()?;
-        url.set_password(None).ok()?;
-        Some(url.into())
-    };
-    match source {
-        KeySource::Discover { issuer } => ("discover", shown(issuer)),
-        KeySource::Url(url) => ("url", shown(url)),
-        KeySource::File(path) => ("file", Some(path.display().to_string())),
-        KeySource::Inline(_) => ("inline", None),
-    }
 }

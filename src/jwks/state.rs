@@ -12,6 +12,8 @@ const COLD_BACKOFF: Duration = Duration::from_secs(1);
 const COLD_BACKOFF_CEILING: Duration = Duration::from_secs(60);
 /// Least value of Retry-After.
 const LEAST_RETRY: Duration = Duration::from_secs(1);
+/// Shortest cooldown and interval, whatever was configured: an issuer is never asked in a tight loop.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// Files are looked at this often at least: some mounts never signal a change.
 const FILE_POLL: Duration = Duration::from_secs(15);
 
@@ -131,7 +133,9 @@ impl State {
     /// retries are on their way already, and an issuer that is down must not be asked more often for being down.
     fn force_allowed_at(&self, settings: &KeySourceSettings) -> Tick {
         let after = |attempt: Option<Tick>| {
-            attempt.map_or(Tick::default(), |at| at.plus(settings.cooldown))
+            attempt.map_or(Tick::default(), |at| {
+                at.plus(settings.cooldown.max(LEAST_PAUSE))
+            })
         };
         let forced = after(self.last_forced);
         if self.failures == 0 {
@@ -208,6 +212,9 @@ impl State {
             .is_some_and(|until| until <= now);
         if over {
             self.held = None;
+            // With nothing in hand there is hurry again.
+            let soon = now.plus(COLD_BACKOFF);
+            self.next = self.next.map(|next| next.min(soon));
         }
         over
     }
@@ -230,14 +237,17 @@ pub(super) fn stale_at(since: Tick, age: Duration, settings: &KeySourceSettings)
 }
 
 fn refresh_interval(max_age: Option<Duration>, settings: &KeySourceSettings) -> Duration {
-    if matches!(settings.source, super::KeySource::File(_)) {
-        return settings.refresh.min(FILE_POLL);
-    }
+    let longest = match &settings.source {
+        super::KeySource::File(_) => settings.refresh.min(FILE_POLL),
+        _ => settings.refresh,
+    };
     let floor = settings.refresh_floor;
-    max_age.map_or(settings.refresh, |said| {
-        said.clamp(floor, settings.refresh_ceiling.max(floor))
-            .min(settings.refresh)
-    })
+    max_age
+        .map_or(longest, |said| {
+            said.clamp(floor, settings.refresh_ceiling.max(floor))
+                .min(longest)
+        })
+        .max(LEAST_PAUSE)
 }
 
 /// Up to 10 % less than `of`: replicas that started together must not ask together, and a withdrawn key must not outlive
@@ -251,3 +261,6 @@ fn jittered(of: Duration) -> Duration {
     let share = u32::from(u16::from_le_bytes(random));
     of.saturating_sub((tenth / u32::from(u16::MAX)).saturating_mul(share))
 }
+
+#[cfg(test)]
+mod tests;

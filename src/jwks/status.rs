@@ -2,6 +2,10 @@
 
 use serde::Serialize;
 
+use super::state::State;
+use super::{KeySource, KeySourceSettings};
+use crate::clock::Tick;
+
 /// Whether an issuer's tokens can be judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -49,4 +53,59 @@ pub struct IssuerKeyStatus {
     pub consecutive_failures: u32,
     /// Why the last attempt failed; nothing after a success.
     pub last_error: Option<String>,
+}
+
+impl IssuerKeyStatus {
+    pub(super) fn of(name: &str, settings: &KeySourceSettings, state: &State, now: Tick) -> Self {
+        let held = state.held.as_ref();
+        let (source, location) = describe(&settings.source);
+        Self {
+            issuer: name.to_owned(),
+            source,
+            location,
+            health: match held {
+                None => KeyHealth::Unavailable,
+                Some(held) if held.from_disk || state.failures > 0 => KeyHealth::Stale,
+                Some(_) => KeyHealth::Usable,
+            },
+            kids: held.map_or_else(Vec::new, |held| {
+                held.kids.iter().map(ToString::to_string).collect()
+            }),
+            skipped: held.map_or(0, |held| held.skipped),
+            from_disk: held.is_some_and(|held| held.from_disk),
+            fetched_at: held.map(|held| held.fetched_at.as_secs()),
+            age_seconds: held.map(|held| {
+                let here = now.since(held.since);
+                here.saturating_add(held.age_before).as_secs()
+            }),
+            expires_in_seconds: held
+                .and_then(|held| held.until)
+                .map(|until| until.since(now).as_secs()),
+            next_refresh_seconds: state.next.map(|next| next.since(now).as_secs()),
+            fetches_ok: state.fetches_ok,
+            fetches_failed: state.fetches_failed,
+            fetches_forced: state.fetches_forced,
+            consecutive_failures: state.failures,
+            last_error: state.last_error.clone(),
+        }
+    }
+}
+
+/// The kind of a source and its place. A query may carry an API key, so it is not shown.
+fn describe(source: &KeySource) -> (&'static str, Option<String>) {
+    let shown = |url: &str| {
+        let mut url = reqwest::Url::parse(url).ok()?;
+        url.set_query(None);
+        url.set_fragment(None);
+        // Fails only where there can be no credentials.
+        url.set_username("").ok()?;
+        url.set_password(None).ok()?;
+        Some(url.into())
+    };
+    match source {
+        KeySource::Discover { issuer } => ("discover", shown(issuer)),
+        KeySource::Url(url) => ("url", shown(url)),
+        KeySource::File(path) => ("file", Some(path.display().to_string())),
+        KeySource::Inline(_) => ("inline", None),
+    }
 }
