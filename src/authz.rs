@@ -1,5 +1,6 @@
 //! Authorization: whether the caller may. Route table, conditions, rate limits; pure.
 
+mod access;
 mod check;
 mod condition;
 mod evaluate;
@@ -13,6 +14,7 @@ mod table;
 
 use std::sync::Arc;
 
+pub use access::{Access, Demand, MethodRow, MethodTable, TABLELESS_METHODS};
 pub use check::{Conflict, RouteError, RouteFault, RoutePlace, fault_of_condition};
 pub use condition::{
     AccountRule, ActorRule, Alternative, Caller, CertificateNames, ClaimValue, Condition,
@@ -21,10 +23,7 @@ pub use condition::{
 pub use pattern::{HostPattern, PathPattern, PatternError, PatternSegment};
 pub use policy::{Policy, PolicyBuilder};
 pub use rate_limit::{RateLimit, RateLimitKey, RateLimitSettings, RateLimits};
-pub use route::{
-    Access, ActorToken, AuthorizationHeader, Demand, MethodRow, MethodTable, NearMiss, Route,
-    RouteSettings, TABLELESS_METHODS,
-};
+pub use route::{ActorToken, AuthorizationHeader, NearMiss, Route, RouteSettings};
 
 use crate::authn::{Known, Principal};
 use crate::clock::{Now, UnixTime};

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::access::{Access, MethodTable};
 use super::condition::{AccountRule, Alternative, ClaimValue, Condition};
 use super::pattern::PatternSegment;
 use super::rate_limit::RateLimitKey;
-use super::route::{Access, MethodTable, RouteSettings};
+use super::route::RouteSettings;
 
 #[cfg(test)]
 mod tests;

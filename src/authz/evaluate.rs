@@ -4,11 +4,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Routed;
+use super::access::Access;
 use super::condition::{
     AccountRule, ActorRule, Alternative, CertificateNames, ClaimValue, Condition, Stage,
 };
 use super::rate_limit::RateLimitKey;
-use super::route::Access;
 use crate::authn::{Json, Principal, Verified};
 use crate::clock::Now;
 use crate::rejection::{Refusal, Rejection, TokenFault};

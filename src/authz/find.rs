@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::access::{Access, Demand};
 use super::policy::Policy;
 use super::preflight::{self, Passing};
-use super::route::{Access, Demand, NearMiss, Route};
+use super::route::{NearMiss, Route};
 use super::table::Segments;
 use crate::clock::Now;
 use crate::proxy::CorsSettings;

@@ -127,11 +127,13 @@ impl PathPattern {
 
     /// The names of the parameters and the segments that they stand for.
     pub fn parameters(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
-        let named = |(at, segment)| match segment {
-            &PatternSegment::Parameter(ref name) => Some((name, at)),
-            PatternSegment::Literal(_) | PatternSegment::Rest => None,
-        };
-        self.segments.iter().enumerate().filter_map(named)
+        self.segments
+            .iter()
+            .enumerate()
+            .filter_map(|(at, segment)| match segment {
+                PatternSegment::Parameter(name) => Some((name, at)),
+                PatternSegment::Literal(_) | PatternSegment::Rest => None,
+            })
     }
 }
 

@@ -107,8 +107,11 @@ impl PolicyBuilder {
         if tables.is_empty() {
             errors.push(RouteError::unknown_listener());
         }
-        for table in &tables {
-            errors.extend(table.conflicts(&settings));
+        for error in tables.iter().flat_map(|table| table.conflicts(&settings)) {
+            // A route of all listeners meets another such one in every table.
+            if !errors.contains(&error) {
+                errors.push(error);
+            }
         }
         if self
             .routes
@@ -117,7 +120,6 @@ impl PolicyBuilder {
         {
             errors.push(RouteError::duplicate_name(&settings.name));
         }
-        errors.dedup();
         if !errors.is_empty() {
             return Err(errors);
         }

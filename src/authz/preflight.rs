@@ -3,7 +3,8 @@
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-use super::route::{Access, Route};
+use super::access::Access;
+use super::route::Route;
 use crate::proxy::{CorsSettings, Preflight};
 use crate::request::Head;
 

@@ -49,6 +49,8 @@ fn t20_names_of_routes_are_unique_and_every_error_is_reported() {
     builder.route(route("one", "/x", None)).unwrap();
     let mut again = route("one", "/x", None);
     again.fold = vec!["nothing".into()];
+    again.paths.push(PathPattern::parse("/y").unwrap());
+    again.paths.push(PathPattern::parse("/x").unwrap());
     let places: Vec<_> = builder
         .route(again)
         .unwrap_err()
@@ -57,7 +59,12 @@ fn t20_names_of_routes_are_unique_and_every_error_is_reported() {
         .collect();
     assert_eq!(
         places,
-        [RoutePlace::Fold(0), RoutePlace::Path(0), RoutePlace::Route]
+        [
+            RoutePlace::Fold(0),
+            RoutePlace::Path(0),
+            RoutePlace::Path(2),
+            RoutePlace::Route
+        ]
     );
     assert_eq!(builder.build().routes().len(), 1);
 }

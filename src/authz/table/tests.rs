@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::authz::access::{Access, MethodTable};
 use crate::authz::rate_limit::RateLimits;
-use crate::authz::route::{Access, MethodTable};
 
 fn route(name: &str, paths: &[&str], hosts: &[&str]) -> RouteSettings {
     let paths = paths

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn s08_exempt_paths_are_exact() {
+fn s08_invariant_05_06_exempt_paths_are_exact_and_the_query_takes_no_part() {
     let policy = smartem();
     for path in [
         "/health",
