@@ -182,7 +182,7 @@ pub struct Canonical<B> {
 }
 
 impl<B> Canonical<B> {
-    /// Reads a request as hyper gives it (HTTP/1.0, HTTP/1.1, HTTP/2).
+    /// Reads a request as the HTTP library gives it (HTTP/1.0, HTTP/1.1, HTTP/2).
     ///
     /// Extensions are dropped: what must outlive them (an upgrade handle) travels in `sealed`.
     ///

@@ -1,68 +1,597 @@
-//! STUB
-use super::{Limits, Timeouts};
-use crate::{clock::Tick, rejection::Malformed};
+//! The guard between socket and hyper.
+//!
+//! hyper hides or mends what a proxy must refuse (fragments, Content-Length beside Transfer-Encoding, bare LF). The guard
+//! withholds a head until it is complete and checked, then hands over exactly its body, then the next head. A bad head is
+//! replaced by one canned request that asks to close; the service recognises it ([`GuardState::verdict`]) and
+//! answers with an ordinary refusal. After a bad head or a bad chunk no byte is read as HTTP again.
+//!
+//! Bytes are read straight into hyper's buffer and checked there; only what must be held back (an unfinished head, the
+//! next request) is copied. A single CRLF before a request line is dropped (RFC 9112 section 2.2: robust servers ignore
+//! it; some clients still send one behind a POST body), a second one is refused.
+//!
+//! The guard speaks tokio's traits on both sides and hyper's towards hyper. It is `Send` when its socket is.
+
+mod body;
+mod head;
+mod state;
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll, ready};
+
 use hyper_util::rt::TokioIo;
-use std::{
-    pin::Pin,
-    sync::{Arc, atomic::AtomicU64},
-    task::{Context, Poll},
-};
-use tokio::io::{AsyncRead, AsyncWrite};
-pub(crate) struct Guard<T>(TokioIo<T>);
-#[derive(Debug)]
-pub(crate) struct GuardHandle;
-pub(crate) enum Preface {
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use head::HeadLimits;
+use state::CoarseClock;
+pub use state::{GuardState, Overdue, Phase};
+
+use super::Limits;
+use crate::rejection::Malformed;
+use body::Body;
+use head::{CheckedHead, HeadScan};
+
+#[cfg(test)]
+mod tests;
+
+/// The method of the canned request. Refused from real clients.
+pub(crate) const REFUSED_METHOD: &str = "COUNTERSIGN-REFUSED";
+
+/// What hyper reads in place of a bad head.
+const CANNED: &[u8] =
+    b"COUNTERSIGN-REFUSED / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
+
+/// The connection preface of HTTP/2 with prior knowledge (RFC 9113 section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Most that a client may send behind a request for an upgrade before it is answered.
+const UPGRADE_BYTES: usize = 16 * 1024;
+
+/// Most that is read and dropped behind a bad head, so that the client can read the answer.
+const DISCARD_BYTES: usize = 1024 * 1024;
+
+/// The facts of a connection, for its service and its worker's sweeper.
+pub(crate) type GuardHandle = Arc<GuardState>;
+
+/// What the client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preface {
+    /// HTTP/1.0 or HTTP/1.1, or nothing that begins like HTTP/2.
     Http1,
+    /// HTTP/2, by prior knowledge or because TLS agreed on it.
     Http2,
 }
-impl GuardHandle {
-    pub(crate) fn verdict(&self, _: &http::Method) -> Option<Malformed> {
-        None
+
+/// The guard of one connection.
+#[derive(Debug)]
+pub struct Guard<T> {
+    io: T,
+    shared: Arc<GuardState>,
+    limits: HeadLimits,
+    mode: Mode,
+    held: Held,
+    /// Whether one empty line may still come before the request line.
+    blank_line: bool,
+}
+
+/// What the next byte is part of.
+#[derive(Debug)]
+enum Mode {
+    Head(HeadScan),
+    Body(Body),
+    /// The answer to a request for an upgrade.
+    Upgrade,
+    /// HTTP/2, or after a 101.
+    Raw,
+    /// A bad head: the canned request goes out, what the client still sends is dropped (so many bytes of it).
+    Refused {
+        dropped: usize,
+    },
+    /// A bad chunk, or bytes behind a request for an upgrade that was not granted.
+    Closed,
+}
+
+/// Bytes that were read and not yet handed over.
+#[derive(Debug, Default)]
+struct Held {
+    bytes: Vec<u8>,
+    start: usize,
+    /// How many of them, from the start, are checked and may go.
+    released: usize,
+}
+
+impl Held {
+    fn pending(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
     }
-    pub(crate) fn switch_to_raw(&self) {}
-    pub(crate) fn overdue(&self, _: Tick, _: &Timeouts) -> Option<()> {
-        None
+
+    fn is_empty(&self) -> bool {
+        self.pending().is_empty()
+    }
+
+    fn push(&mut self, more: &[u8]) {
+        if self.start > 0 {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(more);
+    }
+
+    fn drop_first(&mut self, count: usize) {
+        self.start = self.start.saturating_add(count).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.clear();
+        }
+    }
+
+    /// Gives the memory back: idle connections are many.
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn release(&mut self, count: usize) {
+        self.released = count.min(self.pending().len());
+    }
+
+    /// Hands over what is released, as far as it fits; false when nothing is.
+    fn hand_over(&mut self, to: &mut ReadBuf<'_>) -> bool {
+        let count = self.released.min(to.remaining());
+        let Some(bytes) = self.pending().get(..count).filter(|_| self.released > 0) else {
+            return false;
+        };
+        to.put_slice(bytes);
+        self.released -= count;
+        self.drop_first(count);
+        true
     }
 }
+
 impl<T> Guard<T> {
-    pub(crate) fn new(io: T, _: &Limits, _: Arc<AtomicU64>) -> (Self, GuardHandle) {
-        (Self(TokioIo::new(io)), GuardHandle)
+    /// Guards a fresh connection that speaks HTTP/1, unless [`Self::preface`] finds otherwise. `clock` holds nanoseconds
+    /// of the monotonic clock and is moved by the worker.
+    pub(crate) fn new(io: T, limits: &Limits, clock: Arc<AtomicU64>) -> (Self, GuardHandle) {
+        let shared = GuardState::new(CoarseClock::from(clock));
+        let guard = Self::with_state(io, Arc::clone(&shared), HeadLimits::from(limits));
+        (guard, shared)
     }
-    pub(crate) async fn preface(&mut self) -> std::io::Result<Preface> {
-        Ok(Preface::Http1)
+
+    fn with_state(io: T, shared: Arc<GuardState>, limits: HeadLimits) -> Self {
+        Self {
+            io,
+            shared,
+            limits,
+            mode: Mode::Head(HeadScan::default()),
+            held: Held::default(),
+            blank_line: true,
+        }
+    }
+
+    /// Judges what was just read or held: how many bytes of `window` are one head and what is there of its body.
+    fn judge(&mut self, window: &[u8]) -> Judged {
+        let Mode::Head(scan) = &mut self.mode else {
+            return Judged::Wait;
+        };
+        match scan.advance(window, &self.limits) {
+            Ok(None) => Judged::Wait,
+            Ok(Some(head)) => Judged::Pass(self.pass(head, window)),
+            Err(verdict) => Judged::Refuse(verdict),
+        }
+    }
+
+    /// A head holds: what follows is its body, and as much of it as is there goes along.
+    fn pass(&mut self, head: CheckedHead, window: &[u8]) -> usize {
+        self.shared.head_passed();
+        if head.upgrade && head.framing == head::Framing::Length(0) {
+            self.enter(Mode::Upgrade, Phase::Upgrade);
+            return head.length;
+        }
+        let fresh = Body::new(head.framing, self.limits.header_bytes, self.limits.headers);
+        let mut body = fresh.clone();
+        let rest = window.get(head.length..).unwrap_or_default();
+        // A bad chunk must not take the head with it: it is met again, alone, at the next read.
+        let (body, taken) = match body.consume(rest) {
+            Ok(taken) => (body, taken),
+            Err(_) => (fresh, 0),
+        };
+        self.in_body(body);
+        head.length + taken
+    }
+
+    fn in_body(&mut self, body: Body) {
+        if body.is_done() {
+            self.next_head();
+        } else {
+            self.enter(Mode::Body(body), Phase::Body);
+        }
+    }
+
+    fn next_head(&mut self) {
+        self.blank_line = true;
+        self.enter(Mode::Head(HeadScan::default()), Phase::Between);
+    }
+
+    fn enter(&mut self, mode: Mode, phase: Phase) {
+        self.mode = mode;
+        self.shared.set_phase(phase);
+    }
+
+    fn refuse_head(&mut self, verdict: Malformed) {
+        self.shared.head_passed();
+        self.shared.refuse_head(verdict);
+        self.mode = Mode::Refused { dropped: 0 };
+        self.held.clear();
+        self.held.push(CANNED);
+        self.held.release(CANNED.len());
+    }
+
+    /// Takes the bytes behind `keep` out of `buf` and holds them.
+    fn hold_back(&mut self, buf: &mut ReadBuf<'_>, keep: usize) {
+        if let Some(excess) = buf.filled().get(keep..) {
+            self.held.push(excess);
+        }
+        buf.set_filled(keep);
     }
 }
+
+/// What a look at a head says.
+enum Judged {
+    /// It is not complete.
+    Wait,
+    /// So many bytes may go.
+    Pass(usize),
+    Refuse(Malformed),
+}
+
+/// Whether a step has something for hyper.
+enum Step {
+    Again,
+    Ready,
+}
+
+impl<T: AsyncRead + Unpin> Guard<T> {
+    /// Tells by the first bytes what the client speaks; HTTP/2 then passes untouched. Nothing is lost: what was read goes
+    /// to hyper first.
+    ///
+    /// # Errors
+    /// What the socket says.
+    pub async fn preface(&mut self) -> io::Result<Preface> {
+        std::future::poll_fn(|cx| self.poll_preface(cx)).await
+    }
+
+    fn poll_preface(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Preface>> {
+        if matches!(self.mode, Mode::Raw) {
+            return Poll::Ready(Ok(Preface::Http2));
+        }
+        loop {
+            let seen = self.held.pending();
+            if seen.starts_with(PREFACE) {
+                let all = seen.len();
+                self.held.release(all);
+                self.enter(Mode::Raw, Phase::Http2);
+                return Poll::Ready(Ok(Preface::Http2));
+            }
+            if !PREFACE.starts_with(seen) {
+                return Poll::Ready(Ok(Preface::Http1));
+            }
+            let mut space = [0; 4096];
+            let mut buf = ReadBuf::new(&mut space);
+            if ready!(self.poll_socket(cx, &mut buf))? == 0 {
+                return Poll::Ready(Ok(Preface::Http1));
+            }
+            if self.shared.phase() == Phase::First {
+                self.shared.head_started();
+            }
+            self.held.push(buf.filled());
+        }
+    }
+
+    /// Reads the socket and counts; 0 is the end.
+    fn poll_socket(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let before = buf.filled().len();
+        match Pin::new(&mut self.io).poll_read(cx, buf) {
+            Poll::Ready(Ok(())) => {
+                let count = buf.filled().len().saturating_sub(before);
+                self.shared.did_read(count);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => {
+                self.shared.read_waits();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// A head: judged in what is held, or else where it was read.
+    fn step_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Step>> {
+        if self.shared.head_expired() && self.shared.phase() == Phase::Head {
+            self.refuse_head(Malformed::HeadTimeout);
+            return Poll::Ready(Ok(Step::Again));
+        }
+        if !self.held.is_empty() && self.step_held_head() {
+            return Poll::Ready(Ok(Step::Again));
+        }
+        let start = buf.filled().len();
+        if ready!(self.poll_socket(cx, buf))? == 0 {
+            return Poll::Ready(Ok(Step::Ready));
+        }
+        if !matches!(self.shared.phase(), Phase::Head) {
+            self.shared.head_started();
+        }
+        let window = buf.filled().get(start..).unwrap_or_default();
+        if !self.held.is_empty() || window.first() == Some(&b'\r') {
+            self.hold_back(buf, start);
+            return Poll::Ready(Ok(Step::Again));
+        }
+        match self.judge(window) {
+            Judged::Wait => {
+                self.hold_back(buf, start);
+                Poll::Ready(Ok(Step::Again))
+            }
+            Judged::Pass(count) => {
+                if count < window.len() {
+                    self.hold_back(buf, start + count);
+                }
+                Poll::Ready(Ok(Step::Ready))
+            }
+            Judged::Refuse(verdict) => {
+                buf.set_filled(start);
+                self.refuse_head(verdict);
+                Poll::Ready(Ok(Step::Again))
+            }
+        }
+    }
+
+    /// Judges a head in what is held; false when more must come.
+    fn step_held_head(&mut self) -> bool {
+        if self.shared.phase() != Phase::Head {
+            self.shared.head_started();
+        }
+        let mut held = std::mem::take(&mut self.held);
+        let fresh = matches!(&self.mode, Mode::Head(scan) if scan.is_fresh());
+        if fresh && self.blank_line && held.pending() == b"\r" {
+            self.held = held;
+            return false;
+        }
+        if fresh && self.blank_line && held.pending().starts_with(b"\r\n") {
+            self.blank_line = false;
+            held.drop_first(2);
+        }
+        if held.is_empty() {
+            return false;
+        }
+        match self.judge(held.pending()) {
+            Judged::Wait => {
+                self.held = held;
+                false
+            }
+            Judged::Pass(count) => {
+                held.release(count);
+                self.held = held;
+                true
+            }
+            Judged::Refuse(verdict) => {
+                self.refuse_head(verdict);
+                true
+            }
+        }
+    }
+
+    /// A body: counted where it was read, or else in what is held.
+    fn step_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Step>> {
+        let start = buf.filled().len();
+        let from_held = !self.held.is_empty();
+        if !from_held && ready!(self.poll_socket(cx, buf))? == 0 {
+            return Poll::Ready(Ok(Step::Ready));
+        }
+        let Mode::Body(body) = &mut self.mode else {
+            return Poll::Ready(Ok(Step::Again));
+        };
+        let window = if from_held {
+            self.held.pending()
+        } else {
+            buf.filled().get(start..).unwrap_or_default()
+        };
+        let length = window.len();
+        let Ok(count) = body.consume(window) else {
+            buf.set_filled(start);
+            self.held.clear();
+            self.mode = Mode::Closed;
+            self.shared.refuse_body(Malformed::Chunk);
+            let broken = io::Error::new(io::ErrorKind::InvalidData, "malformed chunk");
+            return Poll::Ready(Err(broken));
+        };
+        let body = body.clone();
+        self.in_body(body);
+        if from_held {
+            self.held.release(count);
+            return Poll::Ready(Ok(Step::Again));
+        }
+        if count < length {
+            self.hold_back(buf, start + count);
+        }
+        Poll::Ready(Ok(Step::Ready))
+    }
+
+    /// While an upgrade is pending the socket is read only to see the client leave; what it sends is held.
+    fn step_upgrade(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Step>> {
+        if self.shared.is_switched() {
+            let all = self.held.pending().len();
+            self.held.release(all);
+            self.enter(Mode::Raw, Phase::Tunnel);
+            return Poll::Ready(Ok(Step::Again));
+        }
+        if self.shared.in_flight() == 0 {
+            // Not granted. What was sent before the answer was meant for the other protocol: it is never a request.
+            if self.held.is_empty() {
+                self.next_head();
+            } else {
+                self.held.clear();
+                self.enter(Mode::Closed, Phase::Refused);
+            }
+            return Poll::Ready(Ok(Step::Again));
+        }
+        let start = buf.filled().len();
+        if self.held.pending().len() >= UPGRADE_BYTES {
+            // The answer is written by the same task, which polls again afterwards.
+            return Poll::Pending;
+        }
+        if ready!(self.poll_socket(cx, buf))? == 0 {
+            return Poll::Ready(Ok(Step::Ready));
+        }
+        self.hold_back(buf, start);
+        if !self.shared.is_switched() && self.shared.in_flight() == 0 {
+            // The answer ended since the last look: these bytes came after it.
+            self.next_head();
+        }
+        Poll::Ready(Ok(Step::Again))
+    }
+
+    /// Behind a bad head: drops what comes. The end is not reported, for hyper would drop the answer that it is about to
+    /// write; the answer closes the connection.
+    fn step_refused(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Step>> {
+        let start = buf.filled().len();
+        loop {
+            let Mode::Refused { dropped } = self.mode else {
+                return Poll::Ready(Ok(Step::Again));
+            };
+            if dropped >= DISCARD_BYTES {
+                return Poll::Pending;
+            }
+            let count = ready!(self.poll_socket(cx, buf)).unwrap_or(0);
+            buf.set_filled(start);
+            let dropped = match count {
+                0 => DISCARD_BYTES,
+                count => dropped.saturating_add(count),
+            };
+            self.mode = Mode::Refused { dropped };
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let guard = &mut *self;
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if guard.held.hand_over(buf) {
+                return Poll::Ready(Ok(()));
+            }
+            let step = match guard.mode {
+                Mode::Head(_) => guard.step_head(cx, buf),
+                Mode::Body(_) => guard.step_body(cx, buf),
+                Mode::Upgrade => guard.step_upgrade(cx, buf),
+                Mode::Refused { .. } => guard.step_refused(cx, buf),
+                Mode::Raw => return guard.poll_socket(cx, buf).map_ok(drop),
+                Mode::Closed => return Poll::Ready(Ok(())),
+            };
+            match ready!(step)? {
+                Step::Again => {}
+                Step::Ready => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+impl<T: AsyncWrite + Unpin> Guard<T> {
+    fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &outcome {
+            Poll::Ready(Ok(count)) => self.shared.did_write(*count),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.shared.write_waits(),
+        }
+        outcome
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.wrote(outcome)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
+        self.wrote(outcome)
+    }
+}
+
 impl<T: AsyncRead + Unpin> hyper::rt::Read for Guard<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        b: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(cx, b)
+        buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        hyper::rt::Read::poll_read(Pin::new(&mut TokioIo::new(&mut *self)), cx, buf)
     }
 }
+
 impl<T: AsyncWrite + Unpin> hyper::rt::Write for Guard<T> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        b: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, b)
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write(self, cx, bytes)
     }
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(self, cx)
     }
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(self, cx)
     }
+
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        AsyncWrite::is_write_vectored(self)
     }
+
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        b: &[std::io::IoSlice<'_>],
-    ) -> Poll<std::io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, b)
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write_vectored(self, cx, slices)
     }
 }

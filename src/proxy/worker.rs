@@ -286,11 +286,16 @@ impl ConnectionState {
 
     pub(super) fn request_began(&self) {
         self.in_flight.set(self.in_flight.get().saturating_add(1));
+        // The guard counts HTTP/1 heads itself.
+        if self.http2.get() {
+            self.guard.request_began();
+        }
     }
 
     /// One request less in flight.
     pub(super) fn request_ended(&self, now: Tick) {
         self.in_flight.set(self.in_flight.get().saturating_sub(1));
+        self.guard.answer_ended();
         self.idle_since.set(now);
     }
 

@@ -226,7 +226,7 @@ fn invariant_18_one_credential() {
 }
 
 #[test]
-fn invariant_24_framing_above_hyper() {
+fn invariant_24_framing_of_the_parsed_head() {
     let framing = Some(Malformed::Framing);
     for (version, rows, expected) in [
         (Version::HTTP_11, &[("content-length", "3")][..], None),
