@@ -12,7 +12,7 @@ use http::Version;
 use super::SubjectLog;
 use super::json::{self, field, key, number};
 use super::timestamp::{Milliseconds, rfc3339};
-use crate::authn::Principal;
+use crate::authn::{ClaimPath, Claims, Json, Principal};
 use crate::clock::Now;
 use crate::rejection::{Decision, Rejection};
 use crate::request::{Facts, Head};
@@ -187,6 +187,9 @@ impl Scribe {
         }
         if let Some(principal) = &facts.principal {
             self::principal(line, principal, subjects);
+            if let (Principal::Known(verified), Some(route)) = (principal, &facts.route) {
+                claims(line, &verified.claims, &route.claims_read());
+            }
         }
         micros(line, "duration_us", outcome.duration);
         if let Some(upstream) = outcome.upstream {
@@ -293,6 +296,47 @@ fn principal(line: &mut Vec<u8>, principal: &Principal, subjects: Subjects<'_>) 
     if !verified.scopes.is_empty() {
         key(line, "scopes");
         list(line, &verified.scopes);
+    }
+}
+
+/// The claims that policy read, under their paths.
+fn claims(line: &mut Vec<u8>, held: &Claims, read: &[&ClaimPath]) {
+    let mut before = b'{';
+    for path in read.iter().take(LIST_ENTRIES) {
+        let Some(value) = held.get(path) else {
+            continue;
+        };
+        if before == b'{' {
+            key(line, "claims");
+        }
+        line.push(before);
+        before = b',';
+        json::capped(line, &path.to_string(), json::FIELD_BYTES);
+        line.push(b':');
+        claim(line, value);
+    }
+    if before == b',' {
+        line.push(b'}');
+    }
+}
+
+fn claim(line: &mut Vec<u8>, value: &Json) {
+    match value {
+        Json::Null | Json::Object(_) => line.extend_from_slice(b"null"),
+        Json::Bool(value) => line.extend_from_slice(if *value { b"true" } else { b"false" }),
+        // As text: a number of a token may have more digits than readers of logs can take.
+        Json::Text(text) | Json::Number(text) => json::capped(line, text, json::FIELD_BYTES),
+        Json::List(values) => {
+            let texts: Vec<Box<str>> = values
+                .iter()
+                .filter_map(|value| match value {
+                    Json::Text(text) | Json::Number(text) => Some(text.clone()),
+                    Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_) => None,
+                })
+                .take(LIST_ENTRIES)
+                .collect();
+            list(line, &texts);
+        }
     }
 }
 

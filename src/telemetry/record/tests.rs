@@ -187,3 +187,23 @@ fn every_field_is_documented() {
         assert!(documented.contains(&format!("`{name}`")), "{name}");
     }
 }
+
+#[test]
+fn s24_the_claims_that_policy_read_are_recorded_and_no_others() {
+    let held = Claims::parse(
+        br#"{"tenant":"a\"b","agent":{"id":12345678901234567890},"tags":["x","y"],"secret":"canary"}"#,
+    )
+    .unwrap();
+    let paths = ["tenant", "agent.id", "tags", "agent", "absent"]
+        .map(|path| ClaimPath::parse(path).unwrap());
+    let mut line = b"{\"v\":1".to_vec();
+    claims(&mut line, &held, &paths.each_ref());
+    line.push(b'}');
+    assert_eq!(
+        serde_json::from_slice::<Value>(&line).unwrap(),
+        json!({"v": 1, "claims": {"tenant": "a\"b", "agent.id": "12345678901234567890", "tags": ["x", "y"], "agent": null}})
+    );
+    let mut line = Vec::new();
+    claims(&mut line, &held, &[]);
+    assert!(line.is_empty());
+}
