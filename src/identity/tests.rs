@@ -9,6 +9,7 @@ use crate::authn::{
     Thumbprint, TokenSources,
 };
 
+mod credential;
 mod emit;
 mod reference;
 mod vouching;
