@@ -219,8 +219,12 @@ impl Telemetry {
             .store(settings.subject.code(), Ordering::Relaxed);
         let text = settings.format == LogFormat::Text;
         self.shared.queues.text.store(text, Ordering::Relaxed);
-        // Call sites remember whether they are enabled.
-        tracing::callsite::rebuild_interest_cache();
+        // Call sites remember whether they are enabled. Where ours is the only subscriber they ask the thread's default
+        // alone, which is another one while we start: they would all remember that nobody listens.
+        tracing::dispatcher::with_default(
+            &self.dispatch,
+            tracing::callsite::rebuild_interest_cache,
+        );
     }
 
     /// Where events go. Every thread of the proxy makes it its default (`tracing::dispatcher::set_default`), so that
