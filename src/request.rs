@@ -155,6 +155,18 @@ impl Head {
         self.trusted_peer
     }
 
+    /// The client waits for a 100 before it sends the body.
+    #[must_use]
+    pub const fn expects_continue(&self) -> bool {
+        self.expects_continue
+    }
+
+    /// The client's body came in chunks.
+    #[must_use]
+    pub const fn is_chunked(&self) -> bool {
+        self.chunked
+    }
+
     /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     #[must_use]
     pub const fn version(&self) -> Version {

@@ -57,7 +57,7 @@ pub(crate) type GuardHandle = Arc<GuardState>;
 
 /// What the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Preface {
+pub(crate) enum Preface {
     /// HTTP/1.0 or HTTP/1.1, or nothing that begins like HTTP/2.
     Http1,
     /// HTTP/2, by prior knowledge or because TLS agreed on it.
@@ -66,7 +66,7 @@ pub enum Preface {
 
 /// The guard of one connection.
 #[derive(Debug)]
-pub struct Guard<T> {
+pub(crate) struct Guard<T> {
     io: T,
     shared: Arc<GuardState>,
     limits: HeadLimits,
@@ -256,7 +256,7 @@ impl<T: AsyncRead + Unpin> Guard<T> {
     ///
     /// # Errors
     /// What the socket says.
-    pub async fn preface(&mut self) -> io::Result<Preface> {
+    pub(crate) async fn preface(&mut self) -> io::Result<Preface> {
         std::future::poll_fn(|cx| self.poll_preface(cx)).await
     }
 

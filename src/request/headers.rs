@@ -183,6 +183,10 @@ pub fn is_reserved_spelling(name: &str, reserved: &ReservedNames) -> bool {
 
 /// What one pass over the fields found.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts of one message"
+)]
 pub(super) struct Sifted {
     pub(super) host: Option<HeaderValue>,
     pub(super) hosts: usize,

@@ -21,13 +21,13 @@ const LINE_EXTRA: usize = METHOD_BYTES + " ".len() + " HTTP/1.1\r\n".len();
 
 /// Sizes that a head must keep.
 #[derive(Clone, Copy, Debug)]
-pub struct HeadLimits {
+pub(super) struct HeadLimits {
     /// Most bytes of a head.
-    pub header_bytes: usize,
+    pub(super) header_bytes: usize,
     /// Most fields.
-    pub headers: usize,
+    pub(super) headers: usize,
     /// Most bytes of a target.
-    pub target_bytes: usize,
+    pub(super) target_bytes: usize,
 }
 
 impl From<&Limits> for HeadLimits {

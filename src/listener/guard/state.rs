@@ -15,7 +15,7 @@ mod tests;
 
 /// A monotonic clock that a worker sets a few times per second and everyone else only reads: a read is a load.
 #[derive(Clone, Debug, Default)]
-pub struct CoarseClock(Arc<AtomicU64>);
+pub(crate) struct CoarseClock(Arc<AtomicU64>);
 
 impl From<Arc<AtomicU64>> for CoarseClock {
     /// Reads a cell that holds nanoseconds of the monotonic clock.
@@ -28,12 +28,12 @@ impl From<Arc<AtomicU64>> for CoarseClock {
 impl CoarseClock {
     /// A clock that stands at `now`.
     #[must_use]
-    pub fn new(now: Tick) -> Self {
+    pub(crate) fn new(now: Tick) -> Self {
         Self(Arc::new(AtomicU64::new(now.as_nanos())))
     }
 
     /// Moves it.
-    pub fn set(&self, now: Tick) {
+    pub(crate) fn set(&self, now: Tick) {
         self.0.store(now.as_nanos(), Relaxed);
     }
 }
@@ -41,7 +41,7 @@ impl CoarseClock {
 impl CoarseClock {
     /// Where it stands.
     #[must_use]
-    pub fn now(&self) -> Tick {
+    pub(crate) fn now(&self) -> Tick {
         Tick::from_nanos(self.0.load(Relaxed))
     }
 }
@@ -133,7 +133,7 @@ pub struct GuardState {
 impl GuardState {
     /// A connection that was just opened.
     #[must_use]
-    pub fn new(clock: CoarseClock) -> Arc<Self> {
+    pub(crate) fn new(clock: CoarseClock) -> Arc<Self> {
         let now = clock.now().as_nanos();
         Arc::new(Self {
             clock,

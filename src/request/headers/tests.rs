@@ -282,6 +282,7 @@ fn invariant_24_framing_of_the_parsed_head() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn invariant_28_upgrades_are_one_plain_protocol_or_refused() {
     let asked = |version, connection: &str, upgrade: &[&str], more: &[(&str, &str)]| {
         let mut rows = vec![("connection", connection)];

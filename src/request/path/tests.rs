@@ -50,6 +50,7 @@ fn invariant_03_paths_are_decoded_once_segment_by_segment() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn invariant_03_faults_that_no_route_accepts() {
     use PathFault::{
         Backslash, ControlCharacter, DotSegment, EncodedDelimiter, InvalidEncoding, InvalidUtf8,
@@ -115,6 +116,7 @@ fn invariant_03_faults_that_no_route_accepts() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn invariant_03_faults_that_a_route_may_accept_are_recorded() {
     let slash = PathAllowances {
         encoded_slash: true,

@@ -126,7 +126,7 @@ fn invariant_24_request_lines_are_exact() {
     ] {
         assert_eq!(scan(line.as_bytes()), Err(fault), "{line:?}");
     }
-    let fits = format!("GET /{} HTTP/1.1\r\n\r\n", &long[1..]);
+    let fits = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(255));
     assert!(scan(fits.as_bytes()).unwrap().is_some());
 }
 

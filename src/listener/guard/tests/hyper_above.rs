@@ -84,8 +84,9 @@ fn talk(pieces: &[&[u8]], close: bool) -> (String, Vec<String>) {
 
 fn statuses(answers: &str) -> Vec<&str> {
     answers
-        .match_indices("HTTP/1.1 ")
-        .map(|(at, _)| &answers[at + 9..at + 12])
+        .split("HTTP/1.1 ")
+        .skip(1)
+        .filter_map(|answer| answer.get(..3))
         .collect()
 }
 
