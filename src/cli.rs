@@ -1,3 +1,94 @@
-//! The commands of the program.
+//! The command line. Exit codes: 0, 1 runtime, 2 usage, 64 bad configuration.
 
+mod check;
 pub mod keygen;
+mod output;
+mod probe;
+mod routes;
+mod run;
+mod schema;
+mod show;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The configuration is not valid.
+const BAD_CONFIGURATION: u8 = 64;
+
+/// Where the configuration is when nobody says otherwise.
+const DEFAULT_CONFIG: &str = "/etc/countersign/countersign.yaml";
+
+/// An authenticating reverse proxy
+///
+/// Lets through only requests whose bearer token and route policy allow them, and vouches for the caller to the upstream.
+#[derive(Debug, Parser)]
+#[command(
+    name = "countersign",
+    version,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  countersign check countersign.yaml\n  countersign run --config countersign.yaml"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Check(check::Arguments),
+    Routes(routes::Arguments),
+    Schema(schema::Arguments),
+    Keygen(keygen::KeygenArgs),
+    Probe(probe::Arguments),
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Routes(arguments) => routes::run(&arguments),
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Keygen(arguments) => report(keygen::run(&arguments)),
+        Command::Probe(arguments) => probe::run(&arguments),
+    }
+}
+
+/// The exit code of a command that ends in an error of its own.
+fn report<E: std::error::Error>(result: Result<(), E>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::err(&format!("countersign: {error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The configuration file when no option names one.
+fn default_config() -> PathBuf {
+    std::env::var_os("COUNTERSIGN_CONFIG").map_or_else(|| DEFAULT_CONFIG.into(), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn every_command_has_help_with_an_example() {
+        let mut command = Arguments::command();
+        command.build();
+        command.debug_assert();
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let help = sub.get_after_help().map(ToString::to_string);
+            assert!(help.is_some_and(|help| help.contains("Example")), "{}", sub.get_name());
+            assert!(sub.get_about().is_some(), "{}", sub.get_name());
+        }
+    }
+}

@@ -35,6 +35,8 @@ use crate::proxy::{AnswersName, AnswersSettings};
 use crate::telemetry::LogSettings;
 
 pub use problem::{Problem, Problems, Severity, Source};
+pub(crate) use scalar::show_duration;
+pub use watch::Watcher;
 
 use files::Files;
 use problem::Report;

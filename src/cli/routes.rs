@@ -1,0 +1,135 @@
+//! `countersign routes`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::output::{self, OutputFormat};
+use super::{BAD_CONFIGURATION, check, show};
+use crate::authz::{PatternSegment, RouteSettings};
+use crate::config::{self, Config};
+
+/// Show the route table: paths, methods and who may
+///
+/// Most specific paths come first: of those that match, the first owns the request.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  countersign routes --config countersign.yaml")]
+pub(super) struct Arguments {
+    /// The configuration file; by default that of COUNTERSIGN_CONFIG, or /etc/countersign/countersign.yaml.
+    #[arg(long, short, value_name = "FILE", default_value_os_t = super::default_config(), hide_default_value = true)]
+    config: PathBuf,
+    /// Who reads the output.
+    #[arg(long, value_enum, default_value_t)]
+    output: OutputFormat,
+}
+
+/// Shows.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let config = match config::load(&arguments.config, None) {
+        Ok(config) => config,
+        Err(problems) => {
+            match arguments.output {
+                OutputFormat::Text => output::err(&check::report(&problems)),
+                OutputFormat::Json => output::json(&json!({"problems": problems.to_json()})),
+            }
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match arguments.output {
+        OutputFormat::Text => output::out(&text(&config, output::width(), output::colour())),
+        OutputFormat::Json => output::json(&document(&config)),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Routes, the most specific path first.
+fn sorted(config: &Config) -> Vec<(String, &RouteSettings)> {
+    let mut routes: Vec<(Vec<(u8, String)>, String, &RouteSettings)> = Vec::new();
+    for route in config.policy.routes() {
+        let settings = route.settings();
+        for path in &settings.paths {
+            let key = path.segments().iter().map(rank).collect();
+            routes.push((key, path.as_str().to_string(), settings));
+        }
+    }
+    routes.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.2.hosts.len().cmp(&a.2.hosts.len())));
+    routes
+        .into_iter()
+        .map(|(_, path, settings)| (path, settings))
+        .collect()
+}
+
+fn rank(segment: &PatternSegment) -> (u8, String) {
+    match segment {
+        PatternSegment::Literal(text) => (0, text.to_string()),
+        PatternSegment::Parameter(name) => (1, name.to_string()),
+        PatternSegment::Rest => (2, String::new()),
+    }
+}
+
+fn text(config: &Config, width: usize, colour: bool) -> String {
+    let routes = sorted(config);
+    let hosts = routes.iter().any(|(_, route)| !route.hosts.is_empty());
+    let several = config.listeners.len() > 1;
+    let mut head = vec!["PATH"];
+    head.extend(hosts.then_some("HOSTS"));
+    head.extend(several.then_some("INBOUND"));
+    head.extend(["METHODS", "WHO"]);
+    let mut rows = Vec::new();
+    for (path, route) in &routes {
+        let flags = show::flags(route);
+        for (at, (methods, who)) in show::table(&route.table).into_iter().enumerate() {
+            let first = at == 0;
+            let only_first = |text: String| if first { text } else { String::new() };
+            let mut row = vec![only_first(path.clone())];
+            if hosts {
+                row.push(only_first(host_list(route)));
+            }
+            if several {
+                row.push(only_first(route.listener.as_deref().unwrap_or("all").to_owned()));
+            }
+            let mut who = who.join(", ");
+            if first && !flags.is_empty() {
+                who.push_str(&format!("  [{}]", flags.join(" ")));
+            }
+            row.extend([methods, who]);
+            rows.push(row);
+        }
+    }
+    output::table(&head, &rows, width, colour)
+}
+
+fn host_list(route: &RouteSettings) -> String {
+    let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
+    if hosts.is_empty() {
+        "any".to_owned()
+    } else {
+        hosts.join(" ")
+    }
+}
+
+fn document(config: &Config) -> serde_json::Value {
+    let routes: Vec<serde_json::Value> = sorted(config)
+        .into_iter()
+        .map(|(path, route)| {
+            let hosts: Vec<String> = route.hosts.iter().map(ToString::to_string).collect();
+            let allow: Vec<serde_json::Value> = show::table(&route.table)
+                .into_iter()
+                .map(|(methods, who)| {
+                    let methods: Vec<&str> = methods.split(", ").collect();
+                    json!({"methods": methods, "who": who})
+                })
+                .collect();
+            json!({
+                "name": &*route.name,
+                "path": path,
+                "hosts": hosts,
+                "inbound": route.listener.as_deref(),
+                "allow": allow,
+                "flags": show::flags(route),
+            })
+        })
+        .collect();
+    json!({"routes": routes})
+}
