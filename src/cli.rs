@@ -84,10 +84,17 @@ mod tests {
     fn every_command_has_help_with_an_example() {
         let mut command = Arguments::command();
         command.build();
-        command.debug_assert();
-        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        command.clone().debug_assert();
+        for sub in command
+            .get_subcommands()
+            .filter(|sub| sub.get_name() != "help")
+        {
             let help = sub.get_after_help().map(ToString::to_string);
-            assert!(help.is_some_and(|help| help.contains("Example")), "{}", sub.get_name());
+            assert!(
+                help.is_some_and(|help| help.contains("Example")),
+                "{}",
+                sub.get_name()
+            );
             assert!(sub.get_about().is_some(), "{}", sub.get_name());
         }
     }

@@ -112,7 +112,11 @@ mod tests {
 
     #[test]
     fn only_loopback_is_asked() {
-        for url in ["http://192.0.2.1/livez", "https://127.0.0.1/livez", "http://example.org/livez"] {
+        for url in [
+            "http://192.0.2.1/livez",
+            "https://127.0.0.1/livez",
+            "http://example.org/livez",
+        ] {
             assert!(loopback(&url.parse().unwrap()).is_err(), "{url}");
         }
         for url in ["http://localhost:9090/livez", "http://[::1]:9090/livez"] {

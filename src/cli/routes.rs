@@ -53,7 +53,10 @@ fn sorted(config: &Config) -> Vec<(String, &RouteSettings)> {
             routes.push((key, path.as_str().to_string(), settings));
         }
     }
-    routes.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| b.2.hosts.len().cmp(&a.2.hosts.len())));
+    routes.sort_by(|a, b| {
+        a.0.cmp(&b.0)
+            .then_with(|| b.2.hosts.len().cmp(&a.2.hosts.len()))
+    });
     routes
         .into_iter()
         .map(|(_, path, settings)| (path, settings))
@@ -87,7 +90,9 @@ fn text(config: &Config, width: usize, colour: bool) -> String {
                 row.push(only_first(host_list(route)));
             }
             if several {
-                row.push(only_first(route.listener.as_deref().unwrap_or("all").to_owned()));
+                row.push(only_first(
+                    route.listener.as_deref().unwrap_or("all").to_owned(),
+                ));
             }
             let mut who = who.join(", ");
             if first && !flags.is_empty() {

@@ -79,16 +79,16 @@ fn alternative(alternative: &Alternative) -> String {
         Some(caller) => caller.to_string(),
         None => format!("issuer {}", alternative.issuer),
     };
-    let conditions: Vec<String> = alternative.conditions.iter().filter_map(condition).collect();
+    let conditions: Vec<String> = alternative.conditions.iter().map(condition).collect();
     if !conditions.is_empty() {
         text.push_str(&format!(" ({})", conditions.join("; ")));
     }
     text
 }
 
-fn condition(condition: &Condition) -> Option<String> {
+fn condition(condition: &Condition) -> String {
     let list = |values: &[Box<str>], between: &str| values.join(between);
-    Some(match condition {
+    match condition {
         Condition::Client(values) => format!("client {}", list(values, " | ")),
         Condition::Subject(values) => format!("subject {}", list(values, " | ")),
         Condition::ServiceAccount(values) => {
@@ -127,13 +127,12 @@ fn condition(condition: &Condition) -> Option<String> {
         Condition::Account(AccountRule::Required) => "account required".to_owned(),
         Condition::Account(AccountRule::Parameter(name)) => format!("account = {{{name}}}"),
         Condition::Actor(actor) => {
-            let more: Vec<String> = actor.conditions.iter().filter_map(self::condition).collect();
+            let more: Vec<String> = actor.conditions.iter().map(self::condition).collect();
             format!("actor of {} {}", actor.issuer, more.join("; "))
                 .trim_end()
                 .to_owned()
         }
-        _ => return None,
-    })
+    }
 }
 
 /// What else a route says.

@@ -1,9 +1,15 @@
 //! One description of every key, from which come: the check of shapes, the JSON Schema, the reference page and the defaults.
 
-mod blocks;
+mod answers;
+mod common;
+mod identity;
+mod inbound;
+mod issuers;
 mod json;
 mod markdown;
 mod policy;
+mod root;
+mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +18,16 @@ use std::time::Duration;
 pub use json::json_schema;
 pub use markdown::reference;
 
-pub(crate) use blocks::*;
-pub(crate) use policy::*;
+pub(crate) use answers::{ANSWER_KIND, ANSWERS};
+pub(crate) use common::FILE_BLOCK;
+pub(crate) use identity::{ASSERTION, IDENTITY, SIGNATURE, SIGNING_KEY};
+pub(crate) use inbound::{CORS, INBOUND, LIMITS, TIMEOUTS, TLS, UPSTREAM};
+pub(crate) use issuers::{CLAIM_MAPPINGS, ISSUER, JWKS};
+pub(crate) use policy::{ACTOR, ALTERNATIVE, CALLER_BLOCK, CERTIFICATE};
+pub(crate) use root::{ADMIN, DRAIN, LOG, PROBES, ROOT};
+pub(crate) use routes::{ACTOR_TOKEN, RATE_LIMIT, ROUTE, ROUTE_LIMITS, ROUTE_TIMEOUTS};
+
+use policy::ANSWERS_NAME;
 
 use super::scalar;
 

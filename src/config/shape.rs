@@ -286,7 +286,14 @@ fn either(node: &Node, shapes: &[Shape], report: &mut Report) {
         (_, Shape::Either(_) | Shape::Json) => true,
         _ => false,
     };
-    let candidates: Vec<&Shape> = shapes.iter().filter(fits).collect();
+    let mut candidates: Vec<&Shape> = shapes.iter().filter(fits).collect();
+    // A table is a table, however wrong its rows are.
+    if candidates
+        .iter()
+        .any(|shape| matches!(shape, Shape::Methods(_)))
+    {
+        candidates.retain(|shape| matches!(shape, Shape::Methods(_)));
+    }
     let mut failures = Vec::new();
     for shape in &candidates {
         let mut attempt = Report::new(report.source.clone());
@@ -294,18 +301,22 @@ fn either(node: &Node, shapes: &[Shape], report: &mut Report) {
         if !attempt.has_errors() {
             return;
         }
-        failures.push(attempt);
+        failures.push((shape, attempt));
     }
-    // Of several, the last is the most general one: its reason says more than that a word is unknown.
-    let is_text = node.text().is_some();
-    match failures.pop() {
-        Some(last) if candidates.len() == 1 || is_text || node.scalar().is_none() => {
-            report.absorb(last);
+    let number = node
+        .scalar()
+        .is_some_and(|scalar| scalar.kind == Kind::Integer);
+    let meant = failures.into_iter().rev().find(|(shape, _)| match shape {
+        Shape::Number { .. } => number,
+        Shape::Text(Format::Size { .. }) => true,
+        _ => !number,
+    });
+    match meant {
+        // Of several, the last is the most general one: its reason says more than that a word is unknown.
+        Some((_, attempt)) if candidates.len() == 1 || number || node.text().is_some() => {
+            report.absorb(attempt);
         }
-        _ => match shapes {
-            [.., last @ Shape::Text(_)] if braces(node).is_some() => mismatch(node, last, report),
-            _ => mismatch_either(node, shapes, report),
-        },
+        _ => mismatch_either(node, shapes, report),
     }
 }
 

@@ -39,7 +39,9 @@ pub(super) fn table(node: &Node, around: &Around<'_>, scope: &mut Scope<'_>) -> 
             }
         }
         let access = access(&entry.value, around, scope);
-        rows.push(MethodRow { methods, access });
+        if !methods.is_empty() {
+            rows.push(MethodRow { methods, access });
+        }
     }
     MethodTable::Rows(rows)
 }
@@ -71,6 +73,10 @@ fn access(node: &Node, around: &Around<'_>, scope: &mut Scope<'_>) -> Access {
         }
     }
     widened(node, &alternatives, scope);
+    if !anonymous && !opaque && alternatives.is_empty() {
+        // What was written has errors that were reported; what is left of it allows nobody.
+        return Access::Nobody;
+    }
     Access::Rules {
         anonymous,
         opaque,

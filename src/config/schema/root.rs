@@ -1,0 +1,231 @@
+//! The document itself, `admin`, `probes`, `log` and `drain`.
+
+use super::Need::{Default, Optional, Required};
+use super::common::{DAY, FLAG, HOUR};
+use super::{ANSWERS, Block, CALLER_BLOCK, Format, IDENTITY, INBOUND, ISSUER, Key, ROUTE, Shape};
+
+/// The document.
+pub(crate) static ROOT: Block = Block {
+    name: "configuration",
+    doc: "The whole document.",
+    keys: &[
+        Key::new(
+            "workers",
+            &Shape::Either(&[
+                Shape::Words(&["auto"]),
+                Shape::Number {
+                    least: 1,
+                    most: 256,
+                },
+            ]),
+            Default("auto"),
+            "Worker threads. `auto` is the least of the CPU quota of the cgroup (rounded up), the CPUs that the process may run on, and 2. A change needs a restart.",
+            "2",
+        ),
+        Key::new(
+            "inbound",
+            &Shape::Either(&[Shape::Block(&INBOUND), Shape::List(&Shape::Block(&INBOUND))]),
+            Required,
+            "Where callers come in and where their requests go: one listener, or a list of them with names.",
+            "{listen: 0.0.0.0:8080, upstream: http://127.0.0.1:8000}",
+        ),
+        Key::new(
+            "admin",
+            &Shape::Block(&ADMIN),
+            Optional,
+            "The admin listener; 127.0.0.1:9090 when absent.",
+            "{listen: 127.0.0.1:9090}",
+        ),
+        Key::new(
+            "probes",
+            &Shape::Block(&PROBES),
+            Optional,
+            "A listener for kubelet, Prometheus and verifiers elsewhere; none when absent.",
+            "{listen: 0.0.0.0:9091, serve: [livez, readyz]}",
+        ),
+        Key::new(
+            "issuers",
+            &Shape::List(&Shape::Block(&ISSUER)),
+            Required,
+            "Whose tokens are trusted, and how they are verified.",
+            "[{name: dls, issuer: https://id.example.org, jwks: {discover: true}, audiences: [api]}]",
+        ),
+        Key::new(
+            "identity",
+            &Shape::Block(&IDENTITY),
+            Optional,
+            "How the caller is vouched for to the upstream. When absent the upstream is told nothing.",
+            "{headers: {x-auth-subject: subject}}",
+        ),
+        Key::new(
+            "callers",
+            &Shape::Map {
+                key: Format::Name,
+                value: &Shape::Block(&CALLER_BLOCK),
+            },
+            Optional,
+            "Who may call: names for an issuer and conditions, used by `allow`, logs and identity. Two callers with the same conditions are an error.",
+            "{agent: {issuer: dls, client: SmartEM_Agent}}",
+        ),
+        Key::new(
+            "routes",
+            &Shape::List(&Shape::Block(&ROUTE)),
+            Required,
+            "Which path is allowed to whom. The most specific path wins, so their order means nothing; what no route matches is refused.",
+            "[{path: /**, allow: agent}]",
+        ),
+        Key::new(
+            "answers",
+            &Shape::Map {
+                key: Format::Name,
+                value: &Shape::Block(&ANSWERS),
+            },
+            Optional,
+            "Named templates of refusals. Where none is named, the one called `default` is used, else a refusal is `application/problem+json` (RFC 9457).",
+            "{fastapi: {body: {detail: \"{message}\"}}}",
+        ),
+        Key::new(
+            "log",
+            &Shape::Block(&LOG),
+            Optional,
+            "Logs on standard output.",
+            "{format: text, level: info}",
+        ),
+        Key::new(
+            "drain",
+            &Shape::Block(&DRAIN),
+            Optional,
+            "The end of the process.",
+            "{delay: 5s, deadline: 30s}",
+        ),
+        Key::new(
+            "mode",
+            &Shape::Words(&["enforce", "observe"]),
+            Default("enforce"),
+            "`observe` decides and records but lets everything pass, on every route; it needs `until`. For introducing a policy, never for keeping one.",
+            "observe",
+        ),
+        Key::new(
+            "until",
+            &Shape::Text(Format::Date),
+            Optional,
+            "When `mode: observe` ends: a date (its end, UTC) or a time. From then on decisions are enforced.",
+            "2027-01-31",
+        ),
+        Key::new(
+            "end",
+            &FLAG,
+            Optional,
+            "`end: true` as the last line guards against half-written files: once a file with it was loaded, one without it is refused.",
+            "true",
+        ),
+    ],
+};
+
+/// `admin`.
+pub(crate) static ADMIN: Block = Block {
+    name: "admin",
+    doc: "The admin listener: /livez, /readyz, /metrics, /status, / (the status page) and /.well-known/jwks.json. GET only, nothing secret, nothing changes state.",
+    keys: &[
+        Key::new(
+            "listen",
+            &Shape::Text(Format::SocketAddress),
+            Default("127.0.0.1:9090"),
+            "Where it binds. Loopback, unless `allow_non_loopback` is written. A change needs a restart.",
+            "127.0.0.1:9090",
+        ),
+        Key::new(
+            "allow_non_loopback",
+            &FLAG,
+            Default("false"),
+            "Lets the whole network read policy, issuers and metrics. `probes` is what kubelet and Prometheus need.",
+            "true",
+        ),
+    ],
+};
+
+/// `probes`.
+pub(crate) static PROBES: Block = Block {
+    name: "probes",
+    doc: "A listener for kubelet, Prometheus and verifiers elsewhere, and nothing else.",
+    keys: &[
+        Key::new(
+            "listen",
+            &Shape::Text(Format::SocketAddress),
+            Required,
+            "Where it binds. A change needs a restart.",
+            "0.0.0.0:9091",
+        ),
+        Key::new(
+            "serve",
+            &Shape::List(&Shape::Words(&["livez", "readyz", "metrics", "jwks"])),
+            Default("livez, readyz"),
+            "What it serves: /livez, /readyz, /metrics, /.well-known/jwks.json.",
+            "[livez, readyz, metrics, jwks]",
+        ),
+    ],
+};
+
+/// `log`.
+pub(crate) static LOG: Block = Block {
+    name: "log",
+    doc: "One record per line on standard output.",
+    keys: &[
+        Key::new(
+            "format",
+            &Shape::Words(&["json", "text"]),
+            Default("json"),
+            "`text` is for people.",
+            "text",
+        ),
+        Key::new(
+            "level",
+            &Shape::Words(&["error", "warn", "info", "debug", "trace"]),
+            Default("info"),
+            "Least severity of events; decision records are apart.",
+            "info",
+        ),
+        Key::new(
+            "access",
+            &Shape::Words(&["all", "denied", "none"]),
+            Default("all"),
+            "Which decision records are written.",
+            "denied",
+        ),
+        Key::new(
+            "subject",
+            &Shape::Words(&["plain", "hash"]),
+            Default("plain"),
+            "How subjects are written: as they are, or as a keyed hash that is the same within one process.",
+            "hash",
+        ),
+    ],
+};
+
+/// `drain`.
+pub(crate) static DRAIN: Block = Block {
+    name: "drain",
+    doc: "What happens on SIGTERM.",
+    keys: &[
+        Key::new(
+            "delay",
+            &Shape::Text(Format::Duration {
+                least: 0,
+                most: HOUR,
+            }),
+            Default("5s"),
+            "From SIGTERM, when readiness goes off, to the end of accepting.",
+            "5s",
+        ),
+        Key::new(
+            "deadline",
+            &Shape::Text(Format::Duration {
+                least: 0,
+                most: DAY,
+            }),
+            Default("30s"),
+            "From then to the end of the process, whatever is still in flight. Keep both together under the pod's grace period.",
+            "30s",
+        ),
+    ],
+};
