@@ -10,7 +10,9 @@ fn load_example(place: &Place, name: &str) -> Config {
     let here = format!("{}/", place.path("").display()).replace("//", "/");
     let text = text.replace(INSTALLED, &here);
     place.file("atlas-jwks.json", JWKS);
-    place.load(&text).unwrap_or_else(|problems| panic!("{problems}"))
+    place
+        .load(&text)
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 #[test]
@@ -23,7 +25,12 @@ fn every_example_compiles() {
     names.sort();
     assert_eq!(
         names,
-        ["atlas.yaml", "design-section-5.yaml", "minimal.yaml", "smartem.yaml"]
+        [
+            "atlas.yaml",
+            "design-section-5.yaml",
+            "minimal.yaml",
+            "smartem.yaml"
+        ]
     );
     let place = Place::new();
     for name in names {
@@ -77,7 +84,10 @@ fn the_complete_configuration_means_what_it_says() {
     assert_eq!(accounts.scope_implies["ci"].len(), 2);
     assert_eq!(config.identity.headers.len(), 5);
     assert_eq!(config.drain, DrainSettings::default());
-    assert_eq!(config.listeners[0].limits, crate::listener::Limits::default());
+    assert_eq!(
+        config.listeners[0].limits,
+        crate::listener::Limits::default()
+    );
     assert_eq!(
         config.listeners[0].timeouts,
         crate::listener::Timeouts::default()
