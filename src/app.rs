@@ -3,6 +3,7 @@
 //! One control thread does everything that is not a request: configuration, keys, name resolution, admin, signals.
 //! Workers only serve.
 
+mod admin;
 mod control;
 mod self_test;
 mod signals;

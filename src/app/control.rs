@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use super::signals::{Signal, Signals};
 use super::worker_thread::{self, Role, Start};
-use super::{Addresses, Options, StartError, self_test, snapshots};
+use super::{Addresses, Options, StartError, admin, self_test, snapshots};
 use crate::config::watch::Watcher;
 use crate::config::{self, Config};
-use crate::drain::{Drain, Phase};
+use crate::admin::ReloadStatus;
+use crate::drain::{Drain, Phase, Readiness};
 use crate::jwks::{KeySourceSettings, Keys};
 use crate::listener::{Bound, ListenAddress, Sources, bind_tcp};
 use crate::proxy::Shared;
@@ -38,6 +39,7 @@ pub(super) struct Control {
     telemetry: Arc<Telemetry>,
     /// Events of this thread go to our own telemetry, not to whatever the process has.
     _events: tracing::dispatcher::DefaultGuard,
+    reload: ReloadStatus,
     watcher: Watcher,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
@@ -95,7 +97,20 @@ impl Control {
         });
         let (ending, ended) = tokio::sync::mpsc::channel(1);
         let workers = spawn_workers(config.workers, &shared, &telemetry, inbound, &ending)?;
-        drop((admin, probes));
+        let reload = ReloadStatus::default();
+        reload.loaded(1, options.clock.now());
+        telemetry.metrics().control.reloaded(1, now.as_secs());
+        let sources = admin::Sources {
+            config_file: &options.config,
+            clock: &options.clock,
+            keys: &keys,
+            snapshot: &snapshot,
+            telemetry: &telemetry,
+            drain: drain.signal(),
+            reload: reload.clone(),
+            readiness: Readiness::default(),
+        };
+        admin::spawn(sources, &config, admin, probes)?;
         let control = Self {
             options,
             commands,
@@ -172,11 +187,13 @@ impl Control {
         match &outcome {
             Ok(generation) => {
                 tracing::info!(generation, "config.reloaded");
-                let now = self.options.clock.now().unix.as_secs();
-                self.telemetry.metrics().control.reloaded(*generation, now);
+                let now = self.options.clock.now();
+                self.reload.loaded(*generation, now);
+                self.telemetry.metrics().control.reloaded(*generation, now.unix.as_secs());
             }
             Err(reason) => {
                 tracing::error!(reason, "config.rejected");
+                self.reload.failed(reason.clone(), self.options.clock.now());
                 self.telemetry.metrics().control.reload_failed();
             }
         }

@@ -1,0 +1,86 @@
+//! What the admin listener shows, read from where it lives whenever somebody asks.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::admin::{self, AdminState, AllowStatus, ReloadStatus, RouteStatus, Surface};
+use crate::authz::RouteSettings;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::drain::{DrainSignal, Readiness};
+use crate::jwks::Keys;
+use crate::snapshot::SnapshotCell;
+use crate::telemetry::Telemetry;
+
+/// What admin looks at.
+pub(super) struct Sources<'a> {
+    pub(super) config_file: &'a Path,
+    pub(super) clock: &'a Clock,
+    pub(super) keys: &'a Keys,
+    pub(super) snapshot: &'a Arc<SnapshotCell>,
+    pub(super) telemetry: &'a Arc<Telemetry>,
+    pub(super) drain: DrainSignal,
+    pub(super) reload: ReloadStatus,
+    pub(super) readiness: Readiness,
+}
+
+/// Serves admin and probes on this thread, until the drain has ended.
+pub(super) fn spawn(
+    sources: Sources<'_>,
+    config: &Config,
+    admin: TcpListener,
+    probes: Option<TcpListener>,
+) -> std::io::Result<()> {
+    let drain = sources.drain.clone();
+    let state = Arc::new(state(sources, config));
+    let admin = tokio::net::TcpListener::from_std(admin)?;
+    tokio::task::spawn_local(admin::serve(admin, Arc::clone(&state), Surface::Admin, drain.clone()));
+    if let (Some(listener), Some(settings)) = (probes, &config.probes) {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let surface = Surface::Probes(settings.serve.clone());
+        tokio::task::spawn_local(admin::serve(listener, state, surface, drain));
+    }
+    Ok(())
+}
+
+fn state(sources: Sources<'_>, config: &Config) -> AdminState {
+    let keys = sources.keys.clone();
+    let issuers: crate::telemetry::KeyStatus = Arc::new(move || keys.status());
+    if let Err(error) = sources.telemetry.metrics().observe_keys(&issuers) {
+        tracing::error!(%error, "metrics.keys_unavailable");
+    }
+    let routes = Arc::clone(sources.snapshot);
+    let jwks = (Arc::clone(sources.snapshot), sources.clock.clone());
+    AdminState {
+        telemetry: Arc::clone(sources.telemetry),
+        clock: sources.clock.clone(),
+        started: sources.clock.now(),
+        config_file: sources.config_file.to_path_buf(),
+        workers: config.workers,
+        hosts: Vec::new(),
+        readiness: sources.readiness,
+        drain: sources.drain,
+        reload: sources.reload,
+        issuers,
+        routes: Box::new(move || {
+            routes.load().policy.routes().iter().map(|route| describe(route.settings())).collect()
+        }),
+        jwks: Box::new(move || jwks.0.load().identity.jwks(jwks.1.now().unix)),
+    }
+}
+
+fn describe(route: &RouteSettings) -> RouteStatus {
+    let allow = crate::cli::show::table(&route.table).into_iter().map(|(methods, who)| AllowStatus {
+        methods: methods.split(", ").filter(|method| *method != "*").map(str::to_owned).collect(),
+        who: who.join(" or "),
+    });
+    RouteStatus {
+        name: route.name.to_string(),
+        listener: route.listener.as_ref().map(ToString::to_string),
+        paths: route.paths.iter().map(ToString::to_string).collect(),
+        hosts: route.hosts.iter().map(ToString::to_string).collect(),
+        allow: allow.collect(),
+        observe_until: route.observe.map(crate::clock::UnixTime::as_secs),
+    }
+}
