@@ -112,6 +112,7 @@ impl Control {
         };
         admin::spawn(sources, &config, admin, probes)?;
         let control = Self {
+            reload,
             options,
             commands,
             keys,

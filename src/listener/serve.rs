@@ -78,12 +78,7 @@ async fn within_cap(
     });
     drop(snapshot);
     let (guard, handle) = Guard::new(stream, &limits, worker.coarse_cell());
-    let state = Rc::new(ConnectionState::new(
-        facts,
-        index,
-        handle,
-        worker.now().tick,
-    ));
+    let state = Rc::new(ConnectionState::new(facts, index, handle));
     let _watched = worker.watch_connection(&state);
     speak(worker, &state, guard, &limits).await
 }
@@ -107,6 +102,7 @@ async fn speak(
             async move { Ok::<_, Infallible>(answer.await) }
         })
     };
+    state.speaks(preface);
     match preface {
         Preface::Http1 => {
             let connection = http1::Builder::new()
@@ -119,7 +115,6 @@ async fn speak(
             .await
         }
         Preface::Http2 => {
-            state.speaks_http2();
             let connection = http2::Builder::new(LocalExecutor)
                 .max_concurrent_streams(limits.streams)
                 .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
@@ -145,15 +140,20 @@ where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut connection = pin!(connection);
-    tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = state.killed() => return Err(Ended::Killed),
-        () = worker.shared.closing() => finish(connection.as_mut()),
-    }
-    tokio::select! {
-        ended = connection => Ok(ended?),
-        () = state.killed() => Err(Ended::Killed),
-        () = worker.shared.ended() => Err(Ended::Drained),
+    let mut finish = Some(finish);
+    let mut closing = pin!(worker.shared.closing());
+    loop {
+        tokio::select! {
+            ended = connection.as_mut() => return Ok(ended?),
+            () = state.killed() => return Err(Ended::Killed),
+            () = state.poked() => {}
+            () = &mut closing, if finish.is_some() => {
+                if let Some(finish) = finish.take() {
+                    finish(connection.as_mut());
+                }
+            }
+            () = worker.shared.ended(), if finish.is_none() => return Err(Ended::Drained),
+        }
     }
 }
 

@@ -96,7 +96,10 @@ impl Body for RequestBody {
             return Poll::Ready(None);
         };
         let frame = match Pin::new(incoming).poll_frame(cx) {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                self.exchange.request_awaited();
+                return Poll::Pending;
+            }
             Poll::Ready(Some(Err(error))) => {
                 self.exchange.request_broke();
                 return Poll::Ready(Some(Err(error.into())));

@@ -43,7 +43,8 @@ pub struct Exchange {
 #[derive(Debug, Default)]
 struct Request {
     bytes: Cell<u64>,
-    progress: Cell<Tick>,
+    /// Since when the upstream waits for more of it.
+    awaited: Cell<Option<Tick>>,
     ended: Cell<bool>,
     fault: Cell<Option<RequestFault>>,
     end: tokio::sync::Notify,
@@ -90,10 +91,7 @@ impl Exchange {
             trace: RefCell::default(),
             end: Cell::default(),
             status: Cell::new(0),
-            request: Request {
-                progress: Cell::new(started),
-                ..Request::default()
-            },
+            request: Request::default(),
             response: Response::default(),
         });
         *exchange.place.borrow_mut() = Some(worker.watch(&exchange));
@@ -154,7 +152,7 @@ impl Exchange {
         self.request
             .bytes
             .set(self.request.bytes.get().saturating_add(bytes));
-        self.request.progress.set(self.worker.coarse());
+        self.request.awaited.set(None);
     }
 
     pub(crate) fn request_ended(&self) {
@@ -175,8 +173,16 @@ impl Exchange {
         self.request.ended.get()
     }
 
-    pub(crate) fn request_progress(&self) -> Tick {
-        self.request.progress.get()
+    /// The upstream waits for more of the body.
+    pub(crate) fn request_awaited(&self) {
+        if self.request.awaited.get().is_none() {
+            self.request.awaited.set(Some(self.worker.coarse()));
+        }
+    }
+
+    /// Since when the caller has brought nothing although more is waited for.
+    pub(crate) fn request_stalls_since(&self) -> Option<Tick> {
+        self.request.awaited.get()
     }
 
     /// Waits for the end of the request body.
@@ -190,7 +196,10 @@ impl Exchange {
     pub(crate) fn request_fault(&self) -> Option<Rejection> {
         match self.request.fault.get()? {
             RequestFault::TooLarge => Some(Rejection::Malformed(Malformed::BodyTooLarge)),
-            RequestFault::Broke => Some(Rejection::Malformed(Malformed::Chunk)),
+            RequestFault::Broke => Some(match self.connection.guard().refused_body() {
+                Some(malformed) => Rejection::Malformed(malformed),
+                None => Rejection::ClientGone,
+            }),
         }
     }
 
@@ -334,7 +343,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.connection.request_ended(self.worker.coarse());
+        self.connection.guard().answer_ended();
         if self.admitted.get() {
             self.worker.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         }

@@ -33,7 +33,9 @@ pub(crate) async fn answer(
         connection: &connection,
         exchange: &exchange,
     };
-    match super::refuse::contain_panics(way.pass(request)).await {
+    let outcome = super::refuse::contain_panics(way.pass(request)).await;
+    connection.guard().answer_began();
+    match outcome {
         Ok(answer) => answer,
         Err(ended) => ended.answer(&snapshot, &connection, &exchange, origin.as_ref(), is_head),
     }

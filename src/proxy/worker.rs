@@ -13,7 +13,7 @@ use crate::authn::{CacheCounts, TokenCache};
 use crate::clock::{Clock, Now, Tick};
 use crate::drain::DrainSignal;
 use crate::jwks::Keys;
-use crate::listener::{GuardHandle, Sources, Timeouts};
+use crate::listener::{GuardHandle, Overdue, Preface, Sources, Timeouts};
 use crate::request::Connection;
 use crate::snapshot::{Inbound, SnapshotCell};
 use crate::telemetry::{Recorder, WorkerTelemetry};
@@ -214,10 +214,8 @@ impl Worker {
             }
         });
         self.connections.for_each(|connection| {
-            if let Some(inbound) = snapshot.inbound(connection.listener())
-                && connection.is_overdue(now, &inbound.settings.timeouts)
-            {
-                connection.kill();
+            if let Some(inbound) = snapshot.inbound(connection.listener()) {
+                connection.keep_deadlines(now, &inbound.settings.timeouts);
             }
         });
     }
@@ -231,20 +229,14 @@ pub(crate) struct ConnectionState {
     peer: HeaderValue,
     guard: GuardHandle,
     http2: Cell<bool>,
-    in_flight: Cell<u32>,
-    /// When the last request ended.
-    idle_since: Cell<Tick>,
-    upgraded: Cell<bool>,
+    /// The protocol is known.
+    speaks: Cell<bool>,
+    poked: tokio::sync::Notify,
     killed: tokio::sync::Notify,
 }
 
 impl ConnectionState {
-    pub(crate) fn new(
-        facts: Arc<Connection>,
-        listener: usize,
-        guard: GuardHandle,
-        now: Tick,
-    ) -> Self {
+    pub(crate) fn new(facts: Arc<Connection>, listener: usize, guard: GuardHandle) -> Self {
         let peer = HeaderValue::from_str(&facts.peer.to_string())
             .unwrap_or(HeaderValue::from_static("unknown"));
         Self {
@@ -253,9 +245,8 @@ impl ConnectionState {
             peer,
             guard,
             http2: Cell::new(false),
-            in_flight: Cell::new(0),
-            idle_since: Cell::new(now),
-            upgraded: Cell::new(false),
+            speaks: Cell::new(false),
+            poked: tokio::sync::Notify::new(),
             killed: tokio::sync::Notify::new(),
         }
     }
@@ -280,42 +271,41 @@ impl ConnectionState {
         self.http2.get()
     }
 
-    pub(crate) fn speaks_http2(&self) {
-        self.http2.set(true);
+    /// The client's first bytes told what it speaks.
+    pub(crate) fn speaks(&self, preface: Preface) {
+        self.http2.set(preface == Preface::Http2);
+        self.speaks.set(true);
     }
 
+    /// A request began. On HTTP/1 the guard counts heads itself.
     pub(super) fn request_began(&self) {
-        self.in_flight.set(self.in_flight.get().saturating_add(1));
-        // The guard counts HTTP/1 heads itself.
         if self.http2.get() {
             self.guard.request_began();
         }
     }
 
-    /// One request less in flight.
-    pub(super) fn request_ended(&self, now: Tick) {
-        self.in_flight.set(self.in_flight.get().saturating_sub(1));
-        self.guard.answer_ended();
-        self.idle_since.set(now);
-    }
-
-    /// Since when nothing has been in flight; `None` while something is.
-    pub(crate) fn idle_since(&self) -> Option<Tick> {
-        (self.in_flight.get() == 0 && !self.upgraded.get()).then(|| self.idle_since.get())
-    }
-
+    /// The upstream agreed to an upgrade.
     pub(super) fn upgraded(&self) {
-        self.upgraded.set(true);
         self.guard.switch_to_raw();
     }
 
-    /// Whether a deadline has passed: the guard's, or that of an idle connection.
-    fn is_overdue(&self, now: Tick, timeouts: &Timeouts) -> bool {
-        let idle = self.http2.get()
-            && self
-                .idle_since()
-                .is_some_and(|since| now.since(since) >= timeouts.idle_connection);
-        idle || self.guard.overdue(now, timeouts).is_some()
+    /// Does what a deadline asks for that has passed.
+    fn keep_deadlines(&self, now: Tick, timeouts: &Timeouts) {
+        match self.guard.overdue(now, timeouts) {
+            // An unfinished head is answered; before the protocol is known there is nothing to answer in.
+            Some(Overdue::Head) if self.speaks.get() => {
+                self.guard.expire_head();
+                self.poked.notify_one();
+            }
+            Some(Overdue::Head | Overdue::FirstByte | Overdue::Idle | Overdue::Reader) => self.kill(),
+            // Forwarding answers 408, or the answer has begun and the body may take its time.
+            Some(Overdue::Body) | None => {}
+        }
+    }
+
+    /// Waits until the connection's task must look again.
+    pub(crate) async fn poked(&self) {
+        self.poked.notified().await;
     }
 
     /// Ends the connection at once.

@@ -175,8 +175,9 @@ impl Sending<'_> {
                 clock.sleep(deadline).await;
                 return Rejection::UpstreamTimeout;
             }
-            let progress = self.exchange.request_progress();
-            let due = progress.plus(most);
+            // A body that the upstream does not read does not stall: its back-pressure is not the caller's fault.
+            let since = self.exchange.request_stalls_since().unwrap_or_else(|| clock.tick());
+            let due = since.plus(most);
             if clock.tick() >= due {
                 return Rejection::BodyTimeout;
             }
