@@ -7,7 +7,7 @@ mod probe;
 mod routes;
 mod run;
 mod schema;
-mod show;
+pub(crate) mod show;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -35,7 +35,12 @@ pub(super) fn spawn(
     let drain = sources.drain.clone();
     let state = Arc::new(state(sources, config));
     let admin = tokio::net::TcpListener::from_std(admin)?;
-    tokio::task::spawn_local(admin::serve(admin, Arc::clone(&state), Surface::Admin, drain.clone()));
+    tokio::task::spawn_local(admin::serve(
+        admin,
+        Arc::clone(&state),
+        Surface::Admin,
+        drain.clone(),
+    ));
     if let (Some(listener), Some(settings)) = (probes, &config.probes) {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let surface = Surface::Probes(settings.serve.clone());
@@ -64,17 +69,29 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
         reload: sources.reload,
         issuers,
         routes: Box::new(move || {
-            routes.load().policy.routes().iter().map(|route| describe(route.settings())).collect()
+            routes
+                .load()
+                .policy
+                .routes()
+                .iter()
+                .map(|route| describe(route.settings()))
+                .collect()
         }),
         jwks: Box::new(move || jwks.0.load().identity.jwks(jwks.1.now().unix)),
     }
 }
 
 fn describe(route: &RouteSettings) -> RouteStatus {
-    let allow = crate::cli::show::table(&route.table).into_iter().map(|(methods, who)| AllowStatus {
-        methods: methods.split(", ").filter(|method| *method != "*").map(str::to_owned).collect(),
-        who: who.join(" or "),
-    });
+    let allow = crate::cli::show::table(&route.table)
+        .into_iter()
+        .map(|(methods, who)| AllowStatus {
+            methods: methods
+                .split(", ")
+                .filter(|method| *method != "*")
+                .map(str::to_owned)
+                .collect(),
+            who: who.join(" or "),
+        });
     RouteStatus {
         name: route.name.to_string(),
         listener: route.listener.as_ref().map(ToString::to_string),

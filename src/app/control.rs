@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::signals::{Signal, Signals};
 use super::worker_thread::{self, Role, Start};
 use super::{Addresses, Options, StartError, admin, self_test, snapshots};
+use crate::admin::ReloadStatus;
 use crate::config::watch::Watcher;
 use crate::config::{self, Config};
-use crate::admin::ReloadStatus;
 use crate::drain::{Drain, Phase, Readiness};
 use crate::jwks::{KeySourceSettings, Keys};
 use crate::listener::{Bound, ListenAddress, Sources, bind_tcp};
@@ -97,22 +97,8 @@ impl Control {
         });
         let (ending, ended) = tokio::sync::mpsc::channel(1);
         let workers = spawn_workers(config.workers, &shared, &telemetry, inbound, &ending)?;
-        let reload = ReloadStatus::default();
-        reload.loaded(1, options.clock.now());
-        telemetry.metrics().control.reloaded(1, now.as_secs());
-        let sources = admin::Sources {
-            config_file: &options.config,
-            clock: &options.clock,
-            keys: &keys,
-            snapshot: &snapshot,
-            telemetry: &telemetry,
-            drain: drain.signal(),
-            reload: reload.clone(),
-            readiness: Readiness::default(),
-        };
-        admin::spawn(sources, &config, admin, probes)?;
         let control = Self {
-            reload,
+            reload: ReloadStatus::default(),
             options,
             commands,
             keys,
@@ -124,7 +110,34 @@ impl Control {
             workers,
             ended,
         };
+        control.show(&config, admin, probes)?;
         Ok((control, addresses))
+    }
+
+    /// Opens admin and probes.
+    fn show(
+        &self,
+        config: &Config,
+        admin: std::net::TcpListener,
+        probes: Option<std::net::TcpListener>,
+    ) -> std::io::Result<()> {
+        let now = self.options.clock.now();
+        self.reload.loaded(1, now);
+        self.telemetry
+            .metrics()
+            .control
+            .reloaded(1, now.unix.as_secs());
+        let sources = admin::Sources {
+            config_file: &self.options.config,
+            clock: &self.options.clock,
+            keys: &self.keys,
+            snapshot: &self.snapshot,
+            telemetry: &self.telemetry,
+            drain: self.drain.signal(),
+            reload: self.reload.clone(),
+            readiness: Readiness::default(),
+        };
+        admin::spawn(sources, config, admin, probes)
     }
 
     /// Serves commands, file changes and signals until the drain is over.
@@ -190,7 +203,10 @@ impl Control {
                 tracing::info!(generation, "config.reloaded");
                 let now = self.options.clock.now();
                 self.reload.loaded(*generation, now);
-                self.telemetry.metrics().control.reloaded(*generation, now.unix.as_secs());
+                self.telemetry
+                    .metrics()
+                    .control
+                    .reloaded(*generation, now.unix.as_secs());
             }
             Err(reason) => {
                 tracing::error!(reason, "config.rejected");

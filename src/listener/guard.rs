@@ -26,7 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use head::HeadLimits;
 use state::CoarseClock;
-pub use state::{GuardState, Overdue, Phase};
+pub(crate) use state::{GuardState, Overdue, Phase};
 
 use super::Limits;
 use crate::rejection::Malformed;

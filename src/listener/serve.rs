@@ -1,6 +1,7 @@
 //! Serving one connection: TLS, the guard, HTTP/1.1 or HTTP/2.
 
 use std::convert::Infallible;
+use std::error::Error as _;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use super::{Limits, tls};
 use crate::net::Stream;
 use crate::proxy::{self, ConnectionState, Worker};
 use crate::request::Connection;
+use crate::telemetry::ConnectionEnd;
 use crate::upstream::LocalExecutor;
 
 /// Windows that one HTTP/2 connection may fill before anybody reads: what a stalled upstream costs us.
@@ -26,12 +28,22 @@ const SEND_BUFFER: usize = 64 * 1024;
 pub(crate) async fn serve(worker: Rc<Worker>, index: usize, accepted: Accepted) {
     let shared = Arc::clone(&worker.shared);
     let place = shared.connections.fetch_add(1, Ordering::Relaxed);
+    let peer = accepted.peer();
     let recorder = worker.recorder(index);
     if let Some(recorder) = recorder {
         recorder.connections.opened();
     }
-    if let Err(error) = within_cap(&worker, index, accepted, place).await {
-        tracing::debug!(%error, "connection.ended");
+    if let Err(ended) = within_cap(&worker, index, accepted, place).await {
+        tracing::debug!(error = %ended, "connection.ended");
+        if let (Some(recorder), Some(reason)) = (recorder, ended.reason()) {
+            let end = ConnectionEnd {
+                peer,
+                reason,
+                status: None,
+                request_id: None,
+            };
+            recorder.connection_refused(&end, worker.now());
+        }
     }
     if let Some(recorder) = recorder {
         recorder.connections.closed();
@@ -62,7 +74,7 @@ async fn within_cap(
         (Some(config), Stream::Tcp(tcp)) => {
             let handshake = tokio_rustls::TlsAcceptor::from(Arc::clone(config)).accept(tcp);
             let tls = tokio::select! {
-                tls = handshake => tls?,
+                tls = handshake => tls.map_err(Ended::Tls)?,
                 () = worker.shared.clock.sleep(inbound.settings.timeouts.header) => return Err(Ended::Handshake),
             };
             let certificate = tls::client_certificate(tls.get_ref().1);
@@ -144,7 +156,7 @@ where
     let mut closing = pin!(worker.shared.closing());
     loop {
         tokio::select! {
-            ended = connection.as_mut() => return Ok(ended?),
+            ended = connection.as_mut() => return ended.map_err(|error| of_http(error, state)),
             () = state.killed() => return Err(Ended::Killed),
             () = state.poked() => {}
             () = &mut closing, if finish.is_some() => {
@@ -157,6 +169,19 @@ where
     }
 }
 
+/// What HTTP/2 itself refuses ends in GOAWAY and an error of its own, not in one of the socket.
+fn of_http(error: hyper::Error, state: &ConnectionState) -> Ended {
+    if state.is_http2()
+        && error
+            .source()
+            .is_some_and(|source| !source.is::<std::io::Error>())
+    {
+        Ended::Http2(error)
+    } else {
+        Ended::Http(error)
+    }
+}
+
 /// Why a connection ended other than by its peers.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -164,6 +189,8 @@ enum Ended {
     Cap,
     #[error("TLS handshake timed out")]
     Handshake,
+    #[error("TLS handshake")]
+    Tls(#[source] std::io::Error),
     #[error("a deadline passed")]
     Killed,
     #[error("drained")]
@@ -172,4 +199,19 @@ enum Ended {
     Io(#[from] std::io::Error),
     #[error(transparent)]
     Http(#[from] hyper::Error),
+    #[error(transparent)]
+    Http2(hyper::Error),
+}
+
+impl Ended {
+    /// The word for the connection record, where the connection was refused rather than over.
+    fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::Cap => Some("too_many_connections"),
+            Self::Handshake => Some("tls_handshake_timeout"),
+            Self::Tls(_) => Some("tls_handshake"),
+            Self::Http2(_) => Some("http2_protocol"),
+            Self::Killed | Self::Drained | Self::Io(_) | Self::Http(_) => None,
+        }
+    }
 }

@@ -239,12 +239,10 @@ impl Exchange {
 
     /// An answer of ours that is no refusal.
     pub(super) fn answered(&self, status: StatusCode) {
-        self.connection.guard().answer_began();
         self.status.set(status.as_u16());
     }
 
     pub(crate) fn upstream_answered(&self, status: StatusCode) {
-        self.connection.guard().answer_began();
         self.status.set(status.as_u16());
         self.response
             .upstream_head

@@ -267,7 +267,7 @@ impl ConnectionState {
         &self.guard
     }
 
-    pub(super) fn is_http2(&self) -> bool {
+    pub(crate) fn is_http2(&self) -> bool {
         self.http2.get()
     }
 
@@ -297,7 +297,9 @@ impl ConnectionState {
                 self.guard.expire_head();
                 self.poked.notify_one();
             }
-            Some(Overdue::Head | Overdue::FirstByte | Overdue::Idle | Overdue::Reader) => self.kill(),
+            Some(Overdue::Head | Overdue::FirstByte | Overdue::Idle | Overdue::Reader) => {
+                self.kill()
+            }
             // Forwarding answers 408, or the answer has begun and the body may take its time.
             Some(Overdue::Body) | None => {}
         }

@@ -176,7 +176,10 @@ impl Sending<'_> {
                 return Rejection::UpstreamTimeout;
             }
             // A body that the upstream does not read does not stall: its back-pressure is not the caller's fault.
-            let since = self.exchange.request_stalls_since().unwrap_or_else(|| clock.tick());
+            let since = self
+                .exchange
+                .request_stalls_since()
+                .unwrap_or_else(|| clock.tick());
             let due = since.plus(most);
             if clock.tick() >= due {
                 return Rejection::BodyTimeout;

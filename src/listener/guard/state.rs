@@ -48,7 +48,7 @@ impl CoarseClock {
 
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Its first byte.
     First,
     /// The rest of a head.
@@ -94,7 +94,7 @@ impl Phase {
 
 /// A deadline that passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Overdue {
+pub(crate) enum Overdue {
     /// Nothing came after the connection was opened. Close it.
     FirstByte,
     /// A head did not become complete. [`GuardState::expire_head`] answers 408.
@@ -109,7 +109,7 @@ pub enum Overdue {
 
 /// Shared by a connection's guard, its service and the sweeper. Relaxed atomics: each is a fact of its own.
 #[derive(Debug)]
-pub struct GuardState {
+pub(crate) struct GuardState {
     clock: CoarseClock,
     phase: AtomicU8,
     last_read: AtomicU64,
@@ -160,72 +160,74 @@ impl GuardState {
     /// The guard hands hyper a request of its own in place of a bad head. A client cannot send it: on HTTP/1 the guard
     /// refuses its method, and on HTTP/2 no head is ever refused here.
     #[must_use]
-    pub fn verdict(&self, method: &Method) -> Option<Malformed> {
+    pub(crate) fn verdict(&self, method: &Method) -> Option<Malformed> {
         let verdict = self.refused_head.get().copied()?;
         (method.as_str() == REFUSED_METHOD).then_some(verdict)
     }
 
     /// Why the body of the request at hand broke off; answer it (400) if no answer has begun.
     #[must_use]
-    pub fn refused_body(&self) -> Option<Malformed> {
+    pub(crate) fn refused_body(&self) -> Option<Malformed> {
         self.refused_body.get().copied()
     }
 
     /// What the connection is waiting for.
     #[must_use]
-    pub fn phase(&self) -> Phase {
+    pub(crate) fn phase(&self) -> Phase {
         Phase::from_code(self.phase.load(Relaxed))
     }
 
     /// Bytes read from the client.
+    #[cfg(test)]
     #[must_use]
-    pub fn bytes_in(&self) -> u64 {
+    pub(crate) fn bytes_in(&self) -> u64 {
         self.bytes_in.load(Relaxed)
     }
 
     /// Bytes written to the client.
+    #[cfg(test)]
     #[must_use]
-    pub fn bytes_out(&self) -> u64 {
+    pub(crate) fn bytes_out(&self) -> u64 {
         self.bytes_out.load(Relaxed)
     }
 
     /// Requests whose answers have not ended.
     #[must_use]
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         let ended = self.ended.load(Relaxed);
         self.began.load(Relaxed).saturating_sub(ended)
     }
 
     /// The service took an HTTP/2 request. (On HTTP/1 the guard counts the heads itself.)
-    pub fn request_began(&self) {
+    pub(crate) fn request_began(&self) {
         self.began.fetch_add(1, Relaxed);
     }
 
     /// The head of the answer was handed to hyper: from here on the request body may stall.
-    pub fn answer_began(&self) {
+    pub(crate) fn answer_began(&self) {
         self.answering.store(true, Relaxed);
     }
 
     /// The answer's body ended or was dropped. Every request, the guard's own included, needs exactly one.
-    pub fn answer_ended(&self) {
+    pub(crate) fn answer_ended(&self) {
         self.ended.fetch_add(1, Relaxed);
         self.last_write.store(self.clock.now().as_nanos(), Relaxed);
     }
 
     /// The upstream agreed to the upgrade. From now on bytes pass untouched, those held back first.
-    pub fn switch_to_raw(&self) {
+    pub(crate) fn switch_to_raw(&self) {
         self.switched.store(true, Relaxed);
     }
 
     /// Ends an unfinished head with [`Malformed::HeadTimeout`]. Wake the connection's task afterwards: the guard gives
     /// hyper the refused request at the next poll. Does nothing when the head has become complete in between.
-    pub fn expire_head(&self) {
+    pub(crate) fn expire_head(&self) {
         self.expired.store(true, Relaxed);
     }
 
     /// The deadline that has passed, if any. Phases of a TLS handshake and of HTTP/2 streams are not seen here.
     #[must_use]
-    pub fn overdue(&self, now: Tick, timeouts: &Timeouts) -> Option<Overdue> {
+    pub(crate) fn overdue(&self, now: Tick, timeouts: &Timeouts) -> Option<Overdue> {
         let since = |cell: &AtomicU64| now.since(Tick::from_nanos(cell.load(Relaxed)));
         if self.write_blocked.load(Relaxed) != 0
             && since(&self.write_blocked) > timeouts.stalled_reader
