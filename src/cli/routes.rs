@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::{self, OutputFormat};
 use super::{BAD_CONFIGURATION, check, show};
-use crate::authz::{PatternSegment, RouteSettings};
+use crate::authz::{PathPattern, PatternSegment, RouteSettings};
 use crate::config::{self, Config};
 
 /// Show the route table: paths, methods and who may
@@ -43,23 +43,22 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Routes, the most specific path first.
+/// Paths and their routes, the most specific path first.
 fn sorted(config: &Config) -> Vec<(String, &RouteSettings)> {
-    let mut routes: Vec<(Vec<(u8, String)>, String, &RouteSettings)> = Vec::new();
-    for route in config.policy.routes() {
-        let settings = route.settings();
-        for path in &settings.paths {
-            let key = path.segments().iter().map(rank).collect();
-            routes.push((key, path.as_str().to_string(), settings));
-        }
-    }
-    routes.sort_by(|a, b| {
-        a.0.cmp(&b.0)
-            .then_with(|| b.2.hosts.len().cmp(&a.2.hosts.len()))
+    let mut routes: Vec<(&PathPattern, &RouteSettings)> = config
+        .policy
+        .routes()
+        .iter()
+        .map(|route| route.settings())
+        .flat_map(|route| route.paths.iter().map(move |path| (path, route)))
+        .collect();
+    routes.sort_by_cached_key(|(path, route)| {
+        let ranks: Vec<(u8, String)> = path.segments().iter().map(rank).collect();
+        (ranks, std::cmp::Reverse(route.hosts.len()))
     });
     routes
         .into_iter()
-        .map(|(_, path, settings)| (path, settings))
+        .map(|(path, settings)| (path.to_string(), settings))
         .collect()
 }
 

@@ -7,6 +7,7 @@ mod callers;
 mod conditions;
 mod identity;
 mod issuers;
+mod keys;
 mod listeners;
 mod routes;
 mod tls;
@@ -93,31 +94,39 @@ fn drain(root: &View<'_>) -> DrainSettings {
 /// Two listeners of the process cannot have one address; it would not start, and say so less plainly.
 fn own_addresses(root: &View<'_>, scope: &mut Scope<'_>) {
     let mut seen: Vec<(SocketAddr, &Place)> = Vec::new();
-    let nodes = root
+    let admin = root.sub("admin", &super::schema::ADMIN);
+    let listens = root
         .items("inbound")
         .iter()
-        .chain(root.get("admin"))
-        .chain(root.get("probes"));
-    for node in nodes {
-        let Some(listen) = node.get("listen") else {
-            continue;
-        };
-        let Some(Ok(address)) = listen.text().map(scalar::socket_address) else {
+        .chain(root.get("probes"))
+        .filter_map(|node| node.get("listen"))
+        .filter_map(|node| Some((node.text()?, &node.at)))
+        // Admin has an address even where the document does not speak of it.
+        .chain(
+            admin
+                .text("listen")
+                .map(|text| (text, admin.place("listen"))),
+        );
+    for (text, at) in listens {
+        let Ok(address) = scalar::socket_address(text) else {
             continue;
         };
         if address.port() == 0 {
             continue;
         }
         if let Some((_, first)) = seen.iter().find(|(other, _)| *other == address) {
-            scope.report.error(
-                &listen.at,
-                format!(
-                    "{address} is taken by `{}` (line {})",
-                    first.path, first.line
-                ),
+            let other = if at.path.is_empty() {
+                "admin, whose default it is".to_owned()
+            } else {
+                format!("`{}` (line {})", at.path, at.line)
+            };
+            scope.report.error_try(
+                first,
+                format!("{address} is taken by {other}"),
+                "every listener needs an address of its own",
             );
         }
-        seen.push((address, &listen.at));
+        seen.push((address, at));
     }
 }
 

@@ -14,11 +14,7 @@ pub(crate) fn parse(text: &str, report: &mut Report) -> Option<Node> {
         parser: Parser::new_from_str(text),
         report,
     };
-    let tree = reader.document();
-    match tree {
-        Ok(tree) => tree,
-        Err(Stop) => None,
-    }
+    reader.document().unwrap_or_default()
 }
 
 /// The text cannot be read any further; the reason is in the report.

@@ -24,7 +24,7 @@ pub(crate) fn did_you_mean<'a>(
 }
 
 /// Either the nearest candidate or, when none is near, all of them.
-pub(crate) fn one_of<'a>(word: &str, candidates: &[&'a str]) -> String {
+pub(crate) fn one_of(word: &str, candidates: &[&str]) -> String {
     did_you_mean(word, candidates.iter().copied()).unwrap_or_else(|| {
         if candidates.is_empty() {
             "none is defined".to_owned()

@@ -229,17 +229,9 @@ pub(super) fn actor(
             let view = View::new(node, &ACTOR);
             let issuer = scope.issuer(view.get("issuer"))?;
             let mut conditions = Vec::new();
-            for (key, make) in [
-                (
-                    "client",
-                    Condition::Client as fn(Vec<Box<str>>) -> Condition,
-                ),
-                ("subject", Condition::Subject),
-            ] {
-                if view.has(key) {
-                    conditions.push(make(sorted(view.texts(key))));
-                }
-            }
+            let boxed = |key: &str| view.has(key).then(|| sorted(view.texts(key)));
+            conditions.extend(boxed("client").map(Condition::Client));
+            conditions.extend(boxed("subject").map(Condition::Subject));
             conditions.extend(service_accounts(&view, issuer.kubernetes, scope));
             ActorRule {
                 issuer: Arc::from(issuer.name),

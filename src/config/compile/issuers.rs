@@ -1,12 +1,11 @@
 //! `issuers`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use super::{Scope, tls};
+use super::{Scope, keys};
 use crate::authn::{
-    Algorithm, Audiences, ClaimMappings, ClaimPath, IssuerSettings, KeyIdRule, KeySet, TokenSources,
+    Algorithm, Audiences, ClaimMappings, ClaimPath, IssuerSettings, KeyIdRule, TokenSources,
 };
 use crate::config::node::{Node, Value};
 use crate::config::problem::Place;
@@ -14,7 +13,7 @@ use crate::config::scalar;
 use crate::config::schema::{CLAIM_MAPPINGS, ISSUER, JWKS};
 use crate::config::suggest;
 use crate::config::view::View;
-use crate::jwks::{KeySource, KeySourceSettings};
+use crate::jwks::KeySourceSettings;
 use crate::listener::{Limits, ListenerSettings};
 
 const ALGORITHMS: [(&str, Algorithm); 10] = [
@@ -100,7 +99,7 @@ fn issuer(
     let issuers = view.texts("issuer");
     let keys = view
         .sub_if("jwks", &JWKS)
-        .and_then(|jwks| keys(&jwks, &issuers, scope));
+        .and_then(|jwks| keys::compile(&jwks, &issuers, scope));
     let audiences = audiences(view);
     let algorithms = algorithms(view, scope);
     if view.text("name") == Some("anonymous") {
@@ -262,168 +261,5 @@ fn token_sources(view: &View<'_>) -> TokenSources {
     TokenSources {
         basic_password: has("basic_password"),
         websocket_protocol: has("websocket_protocol"),
-    }
-}
-
-fn keys(view: &View<'_>, issuers: &[String], scope: &mut Scope<'_>) -> Option<KeySourceSettings> {
-    let sources: Vec<&str> = ["discover", "url", "file", "inline"]
-        .into_iter()
-        .filter(|key| view.has(key))
-        .collect();
-    let source = match sources.as_slice() {
-        [] => {
-            scope.report.error_try(
-                view.at(),
-                "names no source of keys",
-                "one of: discover: true, url, file, inline",
-            );
-            None
-        }
-        [one] => source(view, one, issuers, scope),
-        several => {
-            scope.report.error_try(
-                view.at(),
-                format!("names several sources of keys: {}", several.join(", ")),
-                "keep one; an issuer's keys come from one place",
-            );
-            None
-        }
-    };
-    let network = view.has("discover") || view.has("url");
-    if view.span("refresh_floor") > view.span("refresh_ceiling") {
-        scope.report.error(
-            view.place("refresh_floor"),
-            "must not be more than `refresh_ceiling`",
-        );
-    }
-    for key in [
-        "refresh",
-        "refresh_floor",
-        "refresh_ceiling",
-        "cooldown",
-        "max_stale",
-        "cache",
-        "timeout",
-        "ca",
-        "allow_http",
-    ] {
-        if view.has(key) && !network && !sources.is_empty() {
-            scope.report.error_try(
-                view.place(key),
-                format!("`{key}` is for keys over the network; these are pinned"),
-                "remove it, or write `url` or `discover`",
-            );
-        }
-    }
-    if view.duration("refresh") > view.duration("max_stale") {
-        scope.report.error(
-            view.place("max_stale"),
-            "must not be less than `refresh`, or keys go stale between two refreshes",
-        );
-    }
-    let cache = view
-        .text("cache")
-        .map(|path| scope.files.resolve(Path::new(path)));
-    Some(KeySourceSettings {
-        refresh: view.span("refresh"),
-        refresh_floor: view.span("refresh_floor"),
-        refresh_ceiling: view.span("refresh_ceiling"),
-        cooldown: view.span("cooldown"),
-        max_stale: view.span("max_stale"),
-        cache,
-        timeout: view.span("timeout"),
-        ca: tls::ca(view, "ca", scope),
-        allow_http: view.flag("allow_http"),
-        source: source?,
-    })
-}
-
-fn source(
-    view: &View<'_>,
-    key: &str,
-    issuers: &[String],
-    scope: &mut Scope<'_>,
-) -> Option<KeySource> {
-    let node = view.get(key)?;
-    match key {
-        "discover" => discover(view, node, issuers, scope),
-        "url" => {
-            let url = node.text()?;
-            plain_http(view, url, node, scope);
-            Some(KeySource::Url(url.to_owned()))
-        }
-        "file" => {
-            let path = Path::new(node.text()?);
-            let bytes = scope.files.read(path, &node.at, scope.report)?;
-            key_set(&bytes, &node.at, scope);
-            Some(KeySource::File(scope.files.resolve(path)))
-        }
-        _ => {
-            let text = match &node.value {
-                Value::Map(_) => super::answers::json(node).to_string(),
-                Value::Scalar(_) | Value::List(_) => node.text()?.to_owned(),
-            };
-            key_set(text.as_bytes(), &node.at, scope);
-            Some(KeySource::Inline(text))
-        }
-    }
-}
-
-fn discover(
-    view: &View<'_>,
-    node: &Node,
-    issuers: &[String],
-    scope: &mut Scope<'_>,
-) -> Option<KeySource> {
-    if node.flag() != Some(true) {
-        scope.report.error_try(
-            &node.at,
-            "`discover` is `true` or not there",
-            "name `url`, `file` or `inline` instead",
-        );
-        return None;
-    }
-    // The document's `issuer` must equal ours, so of several names the first is where it is looked for.
-    let issuer = issuers.first()?;
-    if let Err(reason) = scalar::web_url(issuer) {
-        scope.report.error_try(
-            &node.at,
-            format!("discovery starts at the issuer, and {reason}"),
-            "name `url`, `file` or `inline` instead",
-        );
-        return None;
-    }
-    plain_http(view, issuer, node, scope);
-    Some(KeySource::Discover {
-        issuer: issuer.clone(),
-    })
-}
-
-fn plain_http(view: &View<'_>, url: &str, node: &Node, scope: &mut Scope<'_>) {
-    if url.starts_with("http:") && !view.flag("allow_http") {
-        scope.report.error_try(
-            &node.at,
-            "keys over plain http: whoever can change an answer on the way can forge tokens",
-            "write https://, or `allow_http: true` where the network is trusted",
-        );
-    }
-}
-
-/// Pinned keys are tried at load: junk is found before a token is.
-fn key_set(document: &[u8], at: &Place, scope: &mut Scope<'_>) {
-    match KeySet::parse(document) {
-        Ok((_, skipped)) => {
-            for key in skipped {
-                let kid = key.kid.unwrap_or_else(|| "without kid".to_owned());
-                scope.report.warn(
-                    at,
-                    format!("the key `{kid}` is left out: {}", key.reason),
-                    "remove it from the set",
-                );
-            }
-        }
-        Err(error) => scope
-            .report
-            .error(at, format!("is not usable as a key set: {error}")),
     }
 }

@@ -95,14 +95,14 @@ pub(crate) static ASSERTION: Block = Block {
             "issuer",
             &VISIBLE,
             Default("countersign"),
-            "`iss`.",
+            "`iss` of the statement.",
             "countersign",
         ),
         Key::new(
             "audience",
             &VISIBLE,
             Required,
-            "`aud`: the upstream that it is meant for.",
+            "`aud` of the statement: the upstream that it is meant for.",
             "usage-api",
         ),
         Key::new(

@@ -1,1 +1,153 @@
 //! The schema against documents and code.
+
+use super::*;
+use crate::config::schema::{Block, Key, ROOT, Shape};
+
+/// Every block of the schema, once.
+fn blocks() -> Vec<&'static Block> {
+    fn below(shape: &'static Shape, found: &mut Vec<&'static Block>) {
+        match shape {
+            Shape::Block(block) if found.iter().all(|other| other.name != block.name) => {
+                found.push(block);
+                for key in block.keys {
+                    below(key.shape, found);
+                }
+            }
+            Shape::List(inner)
+            | Shape::ListOrNone(inner)
+            | Shape::Methods(inner)
+            | Shape::Map { value: inner, .. } => below(inner, found),
+            Shape::Either(shapes) => shapes.iter().for_each(|one| below(one, found)),
+            _ => {}
+        }
+    }
+    static WHOLE: Shape = Shape::Block(&ROOT);
+    let mut found = Vec::new();
+    below(&WHOLE, &mut found);
+    found
+}
+
+/// A document that uses every key of the schema.
+fn everything(place: &mut Place) -> String {
+    place.set("SECRET", "0123456789abcdef0123456789abcdef");
+    EVERYTHING.to_owned()
+}
+
+const EVERYTHING: &str = include_str!("everything.yaml");
+
+#[test]
+fn every_key_stands_in_a_document_that_loads_and_is_read_by_the_compiler() {
+    let mut place = Place::new();
+    let text = everything(&mut place);
+    READ.with_borrow_mut(BTreeSet::clear);
+    place
+        .load(&text)
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let read = READ.with_borrow(Clone::clone);
+    for block in blocks() {
+        for Key { name, .. } in block.keys {
+            assert!(
+                read.contains(&(block.name, (*name).to_owned())),
+                "`{name}` of `{}` is in the schema, and nobody reads it",
+                block.name
+            );
+            assert!(
+                text.contains(&format!("{name}:")),
+                "`{name}` of `{}` is not exercised by the document",
+                block.name
+            );
+        }
+    }
+}
+
+#[test]
+fn every_key_has_documentation_a_readable_default_and_a_unique_name() {
+    let mut names = BTreeSet::new();
+    for block in blocks() {
+        assert!(names.insert(block.name), "{} twice", block.name);
+        let mut keys = BTreeSet::new();
+        for key in block.keys {
+            let at = format!("{}.{}", block.name, key.name);
+            assert!(keys.insert(key.name), "{at} twice");
+            assert!(
+                key.doc.len() > 6 && key.doc.ends_with('.'),
+                "{at}: {}",
+                key.doc
+            );
+            assert!(!key.example.is_empty(), "{at}");
+            for text in [key.doc, key.example, block.doc] {
+                assert!(!text.contains('\n'), "{at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_reference_page_is_the_generated_one() {
+    let path = repository().join("docs/configuration.md");
+    let committed = fs::read_to_string(path).unwrap();
+    assert!(
+        committed == schema::reference(),
+        "docs/configuration.md differs; run: countersign schema --format markdown > docs/configuration.md"
+    );
+}
+
+#[test]
+fn the_json_schema_defines_what_it_refers_to() {
+    let schema = schema::json_schema();
+    assert_eq!(
+        schema["$schema"],
+        "https://json-schema.org/draft/2020-12/schema"
+    );
+    assert_eq!(
+        schema["required"],
+        serde_json::json!(["inbound", "issuers", "routes"])
+    );
+    let text = schema.to_string();
+    for part in text.split("\"#/$defs/").skip(1) {
+        let name = part.split('"').next().unwrap();
+        assert!(schema["$defs"][name].is_object(), "{name}");
+    }
+    assert_eq!(
+        schema["$defs"]["limits"]["properties"]["headers"]["default"],
+        100
+    );
+}
+
+#[test]
+fn defaults_are_those_of_the_settings() {
+    let config = Place::new().load(MINIMAL).unwrap();
+    assert_eq!(
+        config.listeners[0].limits,
+        crate::listener::Limits::default()
+    );
+    assert_eq!(
+        config.listeners[0].timeouts,
+        crate::listener::Timeouts::default()
+    );
+    assert_eq!(config.log, LogSettings::default());
+    assert_eq!(config.drain, DrainSettings::default());
+    let (issuer, keys) = &config.issuers[0];
+    // `sub` is the same place in both spellings.
+    let places = |mappings: &crate::authn::ClaimMappings| {
+        format!("{mappings:?}").replace("pointer: true", "pointer: false")
+    };
+    assert_eq!(
+        places(&issuer.claim_mappings),
+        places(&crate::authn::ClaimMappings::default())
+    );
+    let defaults = KeySourceSettings::default();
+    assert_eq!(
+        (keys.refresh, keys.refresh_floor, keys.refresh_ceiling),
+        (
+            defaults.refresh,
+            defaults.refresh_floor,
+            defaults.refresh_ceiling
+        )
+    );
+    assert_eq!(
+        (keys.cooldown, keys.max_stale, keys.timeout),
+        (defaults.cooldown, defaults.max_stale, defaults.timeout)
+    );
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:9090");
+}

@@ -1,1 +1,588 @@
-//! Documents that do not load.
+//! Documents that do not load, and what is said about them.
+
+use super::*;
+
+/// [`MINIMAL`] with `old` replaced, or with `more` at its end.
+fn with(old: &str, new: &str) -> String {
+    assert!(MINIMAL.contains(old), "{old}");
+    MINIMAL.replacen(old, new, 1)
+}
+
+fn and(more: &str) -> String {
+    format!("{MINIMAL}{more}\n")
+}
+
+/// Each text has a problem whose path and message are these; none of them loads.
+fn refused(cases: &[(String, &str)]) {
+    let place = Place::new();
+    for (text, expected) in cases {
+        let problems = place.problems(text);
+        assert!(place.load(text).is_err(), "loads: {text}");
+        assert!(
+            problems.iter().any(|problem| problem.contains(expected)),
+            "expected {expected:?} of\n{text}\nfound {problems:#?}"
+        );
+    }
+    place.load(MINIMAL).unwrap();
+}
+
+#[test]
+fn invariant_33_what_is_not_there_is_never_read_as_nothing_configured() {
+    let whole = |text: &str| text.to_owned();
+    refused(&[
+        (whole(""), "the document is empty"),
+        (whole("# nothing\n"), "the document is empty"),
+        (whole("---\n...\n"), "the document is empty"),
+        (whole("null\n"), "the document is empty"),
+        (whole("[]\n"), "expected a mapping"),
+        (whole("text\n"), "expected a mapping"),
+        (and("---\nworkers: 1"), "a second YAML document"),
+        (
+            with("routes:\n  - {path: /**, allow: agent}", "routes:"),
+            "routes: has no value",
+        ),
+        (
+            with("routes:\n  - {path: /**, allow: agent}", "routes: []"),
+            "routes: must not be empty",
+        ),
+        (
+            with("routes:\n  - {path: /**, allow: agent}\n", ""),
+            "`routes` is missing",
+        ),
+        (and("exmpt: [/health]"), "exmpt: unknown key `exmpt`"),
+        (
+            and("workers: 1\nworkers: 2"),
+            "workers: `workers` is given twice; the first is at line 11",
+        ),
+        (with(", allow: agent", ""), "routes[0]: `allow` is missing"),
+        (
+            with("allow: agent", "allow: []"),
+            "routes[0].allow: must not be empty",
+        ),
+        (with("allow: agent", "allow: {}"), "routes[0].allow"),
+        (
+            with("allow: agent", "allow: ~"),
+            "routes[0].allow: has no value",
+        ),
+    ]);
+}
+
+#[test]
+fn s23_without_an_issuer_or_keys_there_is_no_start() {
+    let text = with("    jwks: {file: jwks.json}\n", "");
+    refused(&[
+        (text, "issuers[0]: `jwks` is missing"),
+        (
+            with("{file: jwks.json}", "{file: nowhere.json}"),
+            "nowhere.json: no such file",
+        ),
+        (
+            with("{file: jwks.json}", "{cooldown: 1m}"),
+            "issuers[0].jwks: names no source of keys",
+        ),
+        (
+            with("{file: jwks.json}", "{file: jwks.json, discover: true}"),
+            "several sources of keys",
+        ),
+        (
+            with("{file: jwks.json}", "{inline: '{\"keys\": []}'}"),
+            "not usable as a key set",
+        ),
+        (
+            with("{file: jwks.json}", "{discover: false}"),
+            "`discover` is `true` or not there",
+        ),
+        (
+            with("{file: jwks.json}", "{file: jwks.json, refresh: 5m}"),
+            "these are pinned",
+        ),
+    ]);
+    let place = Place::new();
+    let none: String = MINIMAL.replacen("issuers:", "x:", 1);
+    assert!(
+        place
+            .problems(&none)
+            .iter()
+            .any(|it| it.contains("`issuers` is missing"))
+    );
+}
+
+#[test]
+fn t20_what_could_be_taken_for_another_is_an_error_that_names_both() {
+    let second = |name: &str, iss: &str| {
+        with(
+            "callers:",
+            &format!(
+                "  - {{name: {name}, issuer: {iss}, jwks: {{file: jwks.json}}, audiences: [api]}}\ncallers:"
+            ),
+        )
+    };
+    refused(&[
+        (
+            second("dls", "https://b.example.org"),
+            "two issuers are called `dls`; the other is at line 3",
+        ),
+        (
+            second("other", "https://id.example.org"),
+            "`dls` (line 4) and `other` share the issuer",
+        ),
+        (
+            with(
+                "routes:",
+                "  robot: {issuer: dls, client: [agent]}\nroutes:",
+            ),
+            "callers.robot: `robot` and `agent` have the same conditions",
+        ),
+        (
+            with("agent: {issuer", "anyone: {issuer"),
+            "is a word of `allow`",
+        ),
+        (
+            with("name: dls", "name: anonymous"),
+            "`anonymous` is reserved",
+        ),
+    ]);
+    let place = Place::new();
+    let narrower = with(
+        "routes:",
+        "  robot: {issuer: dls, client: agent, subject: x}\nroutes:",
+    );
+    place.load(&narrower).unwrap();
+    place
+        .load(&second("other", "https://b.example.org"))
+        .unwrap();
+}
+
+#[test]
+fn invariant_56_issuers_that_would_let_anybody_in_are_refused() {
+    refused(&[
+        (with("    audiences: [api]\n", ""), "`audiences` is missing"),
+        (
+            with("[api]", "[]"),
+            "issuers[0].audiences: must not be empty",
+        ),
+        (with("[api]", "api"), "issuers[0].audiences"),
+        (with("[api]", "[1]"), "expected text, found the number `1`"),
+        (
+            with("[api]", "[api]\n    clients: []"),
+            "issuers[0].clients: must not be empty",
+        ),
+        (
+            with("[api]", "[api]\n    algorithms: []"),
+            "issuers[0].algorithms: must not be empty",
+        ),
+        (
+            with("[api]", "[api]\n    algorithms: [none]"),
+            "anybody could write such a token",
+        ),
+        (
+            with("[api]", "[api]\n    algorithms: [HS256]"),
+            "`HS256` is a MAC",
+        ),
+        (
+            with("[api]", "[api]\n    leeway: 61s"),
+            "issuers[0].leeway: must be at most 1m",
+        ),
+        (
+            with("[api]", "[api]\n    token_types: [ID]"),
+            "always refused",
+        ),
+        (
+            with("{file: jwks.json}", "{url: http://id.example.org/k}"),
+            "keys over plain http",
+        ),
+    ]);
+    let warned = with("[api]", "unchecked");
+    assert!(Place::new().problems(&warned)[0].contains("neither `aud` nor the client is checked"));
+}
+
+#[test]
+fn references_are_resolved_and_misspellings_suggested() {
+    refused(&[
+        (
+            with("allow: agent", "allow: agnet"),
+            "there is no caller called `agnet`",
+        ),
+        (
+            with("allow: agent", "allow: {issuer: dsl}"),
+            "there is no issuer called `dsl`",
+        ),
+        (
+            with("allow: agent", "allow: dls"),
+            "there is no caller called `dls`",
+        ),
+        (
+            with("allow: agent", "allow: agent, answers: x"),
+            "no template in `answers` called `x`",
+        ),
+        (
+            with("allow: agent", "allow: agent, inbound: x"),
+            "no listener in `inbound` called `x`",
+        ),
+        (
+            with("allow: agent", "allow: {scopes: [a]}"),
+            "names neither a caller nor an issuer",
+        ),
+        (
+            with("allow: agent", "allow: {caller: agent, issuer: dls}"),
+            "a caller has its issuer already",
+        ),
+        (
+            with("allow: agent", "allow: [anyone, agent]"),
+            "`anyone` stands alone",
+        ),
+        (
+            with("allow: agent", "allow: [agent, agent]"),
+            "is listed twice",
+        ),
+    ]);
+    let problems = Place::new()
+        .load(&with("allow: agent", "allow: agnet"))
+        .unwrap_err();
+    assert_eq!(
+        problems.iter().next().unwrap().suggestion.as_deref(),
+        Some("did you mean `agent`?")
+    );
+}
+
+#[test]
+fn policy_that_could_mean_two_things_is_refused() {
+    let more = |route: &str| and(&format!("  - {{{route}}}"));
+    refused(&[
+        (
+            more("path: /**, allow: nobody"),
+            "the other route is at line 10",
+        ),
+        (
+            and("  - {path: \"/x/{a}\", allow: agent}\n  - {path: \"/x/{b}\", allow: nobody}"),
+            "the other route is at line 11",
+        ),
+        (
+            and("  - {name: a, path: /a, allow: agent}\n  - {name: a, path: /b, allow: agent}"),
+            "two routes are called `a`",
+        ),
+        (more("path: /x, allow: {get: agent}"), "did you mean `GET`?"),
+        (
+            more("path: /x, allow: {GET, HEAD: agent}"),
+            "`GET` has no value",
+        ),
+        (
+            more("path: /x, allow: {\"GET, GET\": agent}"),
+            "GET is listed twice",
+        ),
+        (
+            more("path: /x, allow: {TRACE: agent}"),
+            "TRACE never passes",
+        ),
+        (
+            more("path: \"/x/{a}\", allow: {caller: agent, account: {a}}"),
+            "YAML reads an unquoted `{a}` as a mapping",
+        ),
+        (
+            more("path: \"/x/{a}\", allow: {caller: agent, account: \"{b}\"}"),
+            "the path does not bind `{b}`",
+        ),
+        (
+            more("path: [\"/x/{a}\", /y], allow: {caller: agent, account: \"{a}\"}"),
+            "the path does not bind `{a}`",
+        ),
+        (
+            more("path: \"/x/{a}\", allow: {caller: agent, account: \"*\"}"),
+            "there are no wildcards",
+        ),
+        (more("path: /x*, allow: agent"), "routes[1].path"),
+        (
+            more("path: /x, fold: [a], allow: agent"),
+            "routes[1].fold[0]: the path does not bind `{a}`",
+        ),
+        (
+            more("path: /x, allow: agent, mode: observe"),
+            "`until` is missing",
+        ),
+        (
+            more("path: /x, allow: agent, until: 2030-01-01"),
+            "with `mode: observe` only",
+        ),
+        (
+            more("path: /x, allow: {caller: agent, service_account: a/b}"),
+            "for issuers with `kubernetes: true`",
+        ),
+        (
+            more("path: /x, allow: {caller: agent, actor: agent}"),
+            "takes no second token",
+        ),
+        (
+            more("path: /x, allow: {caller: agent, client_certificate: {dns: a}}"),
+            "no listener asks for client certificates",
+        ),
+        (
+            more(
+                "path: /x, allow: agent, rate_limit: {by: principal, before: authentication, requests: 1, per: 1s}",
+            ),
+            "no principal is known",
+        ),
+        (
+            more("path: /x, allow: agent, upgrade: [h2c]"),
+            "past policy",
+        ),
+        (
+            more("path: /x, allow: agent, actor_token: {header: Authorization, issuer: dls}"),
+            "HTTP or the proxy itself uses",
+        ),
+    ]);
+}
+
+#[test]
+fn an_open_subtree_above_protected_paths_is_a_warning() {
+    let text = with("path: /**, allow: agent", "path: /**, allow: anyone");
+    let open = format!("{text}  - {{path: /admin/**, allow: agent}}\n");
+    let problems = Place::new().problems(&open);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("warning: routes[0].path: everything below `/**` is open"));
+}
+
+#[test]
+fn identity_towards_other_machines_must_be_bound_and_keyed() {
+    let far = |assertion: &str| {
+        with("http://127.0.0.1:8000", "http://192.0.2.1:8000")
+            + &format!("identity: {{assertion: {{audience: a{assertion}}}}}\n")
+    };
+    refused(&[
+        (far(""), "`bind` must be written"),
+        (
+            far(", bind: none"),
+            "a generated key is for loopback and Unix upstreams only",
+        ),
+        (
+            far(", bind: none, key: {file: tls.crt}"),
+            "holds no private key",
+        ),
+        (
+            and("identity: {assertion: {audience: a, key: {secret: hunter2}}}"),
+            "a secret stands in the document",
+        ),
+        (
+            and("identity: {headers: {Authorization: subject}}"),
+            "HTTP or the proxy itself uses",
+        ),
+        (
+            and("identity: {headers: {x_auth: subject}}"),
+            "no header name that can be protected",
+        ),
+        (
+            and("identity: {headers: {x-auth: sbject}}"),
+            "is not one of subject",
+        ),
+        (
+            and("identity: {assertion: {audience: a, algorithm: HS256}}"),
+            "nobody else would know it",
+        ),
+    ]);
+    let place = Place::new();
+    place
+        .load(&far(", bind: none, key: {file: assertion.pem}"))
+        .unwrap();
+    place
+        .load(&and("identity: {assertion: {audience: a}}"))
+        .unwrap();
+}
+
+#[test]
+fn listeners_admin_and_answers_are_checked() {
+    refused(&[
+        (
+            and("admin: {listen: 0.0.0.0:9090}"),
+            "admin listens on loopback only",
+        ),
+        (with("127.0.0.1:0", "127.0.0.1:9090"), "is taken by"),
+        (with("127.0.0.1:0", ":8080"), "has no address"),
+        (
+            with("http://127.0.0.1:8000", "http://127.0.0.1:8000/api"),
+            "an upstream has no path",
+        ),
+        (
+            with("http://127.0.0.1:8000", "ftp://127.0.0.1"),
+            "is no scheme of an upstream",
+        ),
+        (
+            with(
+                "8000}",
+                "8000, cors: {origins: [\"*\", https://a.example.org]}}",
+            ),
+            "`*` stands alone",
+        ),
+        (
+            with("8000}", "8000, cors: {origins: [https://a.example.org/]}}"),
+            "is no origin",
+        ),
+        (
+            with(
+                "8000}",
+                "8000, tls: {certificate: {file: tls.crt}, key: {file: jwks.json}}}",
+            ),
+            "has no private key in PEM",
+        ),
+        (
+            with("8000}", "8000, timeouts: {header: 10}}"),
+            "has no unit; write `10s`",
+        ),
+        (
+            with("8000}", "8000, limits: {headers: 5}}"),
+            "must be at least 8",
+        ),
+        (
+            and("answers: {a: {body: {error: {message}}}}"),
+            "YAML reads an unquoted `{message}`",
+        ),
+        (
+            and("answers: {a: {body: {error: \"{mesage}\"}}}"),
+            "`{mesage}` is not filled in",
+        ),
+        (
+            and("answers: {a: {upstream: {status: 404}}}"),
+            "does not mean what this refusal means",
+        ),
+        (and("workers: 0"), "workers: must be at least 1"),
+        (and("workers: many"), "workers"),
+        (and("end: true\nworkers: 1"), "must be the last key"),
+        (and("end: false"), "`end` is `true` or not there"),
+    ]);
+}
+
+#[test]
+fn yaml_that_readers_could_take_differently_is_refused() {
+    refused(&[
+        (and("workers: &a 1"), "anchors"),
+        (and("workers: !!int 1"), "tags"),
+        (and("log: {format: *a}"), "YAML syntax"),
+        (and("log: {<<: {format: text}}"), "merge keys"),
+        (
+            and("log: {true: text}"),
+            "does not read the key `true` as text",
+        ),
+        (and("log: {[a]: text}"), "stands where a key must stand"),
+        (and("workers: 010"), "read `010` differently"),
+        (and("log: {format: text"), "YAML syntax"),
+        (
+            and("probes: {listen: 127.0.0.1:1, serve: yes}"),
+            "expected a list",
+        ),
+        (
+            and("admin: {allow_non_loopback: yes}"),
+            "expected true or false",
+        ),
+        (and("\tworkers: 1"), "YAML syntax"),
+    ]);
+}
+
+#[test]
+fn substitution_fills_scalars_and_cannot_change_the_structure() {
+    let mut place = Place::new();
+    place.set("WORKERS", "3");
+    place.set("CLIENT", "agent\n    audiences: unchecked");
+    place.set("EVIL", "x]}, allow: anyone, y: {z: [");
+    place.file("name.txt", "from-file\n");
+    let config = place
+        .load(&and("workers: ${WORKERS}\nlog: {level: info}"))
+        .unwrap();
+    assert_eq!(config.workers, 3);
+    let config = place
+        .load(&with("client: agent", "client: \"${file:name.txt}$${x}\""))
+        .unwrap();
+    assert!(config.files.contains(&place.path("name.txt")));
+    for (text, expected) in [
+        (
+            "client: \"${UNSET}\"",
+            "the environment variable `UNSET` is not set",
+        ),
+        ("client: \"${file:nowhere}\"", "nowhere: no such file"),
+        ("client: \"${UNSET\"", "`${` without `}`"),
+        ("client: \"${A:-b}\"", "is no reference"),
+        ("client: \"${CLIENT}\"", "control characters"),
+    ] {
+        let problems = place.problems(&with("client: agent", text));
+        assert!(
+            problems.iter().any(|it| it.contains(expected)),
+            "{problems:?}"
+        );
+    }
+    let config = place
+        .load(&with("client: agent", "client: \"${EVIL}\""))
+        .unwrap();
+    assert_eq!(config.policy.routes().len(), 1);
+}
+
+#[test]
+fn what_was_substituted_is_never_shown() {
+    let mut place = Place::new();
+    place.set("SECRET", "hunter2");
+    for text in [
+        with("8000}", "8000, timeouts: {header: \"${SECRET}\"}}"),
+        with("http://127.0.0.1:8000", "\"${SECRET}\""),
+        with("allow: agent", "allow: \"${SECRET}\""),
+        and("identity: {assertion: {audience: a, key: {secret: \"${SECRET}\"}}}"),
+        and("log: {format: \"${SECRET}\"}"),
+    ] {
+        let problems = place.load(&text).unwrap_err();
+        let shown = format!("{problems}{:?}{}", problems, problems.to_json());
+        assert!(!shown.contains("hunter2"), "{problems}");
+    }
+    let written = place
+        .load(&and(
+            "identity: {assertion: {audience: a, key: {secret: hunter2}}}",
+        ))
+        .unwrap_err();
+    assert!(!written.render().contains("hunter2"), "{written}");
+}
+
+#[test]
+fn invariant_54_a_half_written_file_changes_nothing() {
+    let place = Place::new();
+    let whole = place.load(&and("end: true")).unwrap();
+    let cut = place.load_after(MINIMAL, Some(&whole)).unwrap_err();
+    assert!(
+        cut.render()
+            .contains("ended in `end: true`, and this one does not")
+    );
+    place
+        .load_after(&and("log: {level: warn}\nend: true"), Some(&whole))
+        .unwrap();
+    let without = place.load(MINIMAL).unwrap();
+    place.load_after(MINIMAL, Some(&without)).unwrap();
+}
+
+#[test]
+fn every_problem_has_its_place_and_is_rendered_with_it() {
+    let place = Place::new();
+    let text = and("workers: 0\nlog: {levle: info}");
+    let problems = place.load(&text).unwrap_err();
+    assert_eq!(problems.errors(), 2);
+    let file = place.path("config.yaml").display().to_string();
+    assert_eq!(
+        problems.render(),
+        format!(
+            "\
+{file}:11:10: workers: must be at least 1
+  11 | workers: 0
+     |          ^
+{file}:12:7: log.levle: unknown key `levle`
+  12 | log: {{levle: info}}
+     |       ^
+    = did you mean `level`?
+"
+        )
+    );
+    assert_eq!(problems.to_json()[1]["path"], "log.levle");
+    assert_eq!(problems.to_json()[1]["line"], 12);
+}
+
+#[test]
+fn unreadable_documents_are_refused_in_words() {
+    let place = Place::new();
+    let load = |path: &Path| load_with(path, None, &|_| None).unwrap_err().render();
+    assert!(load(&place.path("nowhere.yaml")).contains("no such file"));
+    assert!(load(&place.path("")).contains("is no regular file"));
+    let binary = place.path("binary.yaml");
+    fs::write(&binary, [0xff, 0xfe]).unwrap();
+    assert!(load(&binary).contains("is not UTF-8"));
+}
