@@ -64,7 +64,9 @@ pub struct RequestRules {
     /// Most bytes of the request target.
     pub target_bytes: usize,
     /// Names that clients may not send: identity headers, actor token headers that no route takes, overrides.
-    pub reserved: ReservedNames,
+    pub reserved: Arc<ReservedNames>,
+    /// Headers that carry a second token on some route. They are read there, and never pass as they came.
+    pub actor_headers: Vec<http::HeaderName>,
     /// The authority of HTTP/1.0 requests that name none: the listener's own (RFC 9112 section 3.3).
     /// [`Authority::nameless`] matches no `hosts:` of any route.
     pub default_authority: Authority,
@@ -78,7 +80,8 @@ impl Default for RequestRules {
             headers: 100,
             header_bytes: 32 * 1024,
             target_bytes: 8 * 1024,
-            reserved: ReservedNames::default(),
+            reserved: Arc::default(),
+            actor_headers: Vec::new(),
             default_authority: Authority::nameless(),
         }
     }

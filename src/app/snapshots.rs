@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use crate::authn::{Issuer, Issuers, KeyCell};
 use crate::clock::UnixTime;
@@ -43,7 +43,8 @@ pub(super) fn build(
     let mut inbounds = Vec::with_capacity(config.listeners.len());
     for (index, settings) in config.listeners.iter().enumerate() {
         let old = previous.and_then(|previous| previous.inbound(index));
-        inbounds.push(inbound(index, settings, &identity, old)?);
+        let actor_headers = actor_headers(&config);
+        inbounds.push(inbound(index, settings, &identity, actor_headers, old)?);
     }
     Ok(Snapshot {
         generation,
@@ -60,6 +61,7 @@ fn inbound(
     index: usize,
     settings: &ListenerSettings,
     identity: &Identity,
+    actor_headers: Vec<HeaderName>,
     old: Option<&Inbound>,
 ) -> Result<Inbound, String> {
     let at = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.name);
@@ -78,7 +80,8 @@ fn inbound(
         headers: settings.limits.headers,
         header_bytes: settings.limits.header_bytes,
         target_bytes: settings.limits.target_bytes,
-        reserved: ReservedNames::new(identity.reserved()),
+        reserved: Arc::new(ReservedNames::new(identity.reserved())),
+        actor_headers,
         default_authority: own_authority(settings),
     };
     Ok(Inbound {
@@ -89,6 +92,19 @@ fn inbound(
         cors: settings.cors.as_ref().map(Cors::compile),
         settings: settings.clone(),
     })
+}
+
+/// Where routes take second tokens.
+fn actor_headers(config: &Config) -> Vec<HeaderName> {
+    let mut headers: Vec<_> = config
+        .policy
+        .routes()
+        .iter()
+        .filter_map(|route| Some(route.actor_token()?.header.clone()))
+        .collect();
+    headers.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+    headers.dedup();
+    headers
 }
 
 /// The authority of HTTP/1.0 requests that name none.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use super::exchange::Exchange;
 use super::refuse::Ended;
 use super::worker::ConnectionState;
 use crate::rejection::Rejection;
+use crate::request::{ReservedNames, is_reserved_spelling};
 use crate::upstream::Lease;
 
 /// What a canonical request carries along, sealed: the unread body and the handle for an upgrade.
@@ -155,7 +157,7 @@ enum Kind {
 struct Theirs {
     incoming: Incoming,
     lease: Option<Lease>,
-    trailers: bool,
+    trailers: Option<Arc<ReservedNames>>,
     expiry: Option<Expiry>,
 }
 
@@ -182,8 +184,8 @@ impl std::fmt::Debug for Expiry {
 /// How an upstream's body passes.
 #[derive(Debug, Default)]
 pub(crate) struct Passage {
-    /// Trailers pass (gRPC).
-    pub(crate) trailers: bool,
+    /// Trailers pass (gRPC), save reserved names.
+    pub(crate) trailers: Option<Arc<ReservedNames>>,
     /// When this future ends, so does the stream.
     pub(crate) expiry: Option<Expiry>,
 }
@@ -237,9 +239,9 @@ impl Theirs {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
                     exchange.response_bytes(u64::try_from(data.len()).unwrap_or(u64::MAX));
-                } else if !self.trailers {
+                } else {
                     self.release(exchange);
-                    return Poll::Ready(None);
+                    return Poll::Ready(self.trailers(frame).map(Ok));
                 }
                 if self.incoming.is_end_stream() {
                     self.release(exchange);
@@ -255,6 +257,17 @@ impl Theirs {
                 Poll::Ready(None)
             }
         }
+    }
+
+    fn trailers(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let reserved = self.trailers.as_deref()?;
+        let trailers = frame.into_trailers().ok()?;
+        let passing = trailers
+            .iter()
+            .filter(|(name, _)| !is_reserved_spelling(name.as_str(), reserved))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        Some(Frame::trailers(passing))
     }
 
     fn release(&mut self, exchange: &Exchange) {

@@ -1,6 +1,7 @@
 //! Forwarding: the one call site that sends a request upstream.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE};
@@ -35,8 +36,8 @@ pub(crate) async fn forward(
         .route
         .body_bytes()
         .or(inbound.settings.limits.body_bytes);
-    let passage = passage(&granted, exchange);
-    let headers = headers(&mut granted, identity, exchange);
+    let passage = passage(&granted, inbound, exchange);
+    let headers = headers(&mut granted, identity, inbound, exchange);
     let declared = granted
         .head
         .content_length
@@ -82,9 +83,9 @@ pub(crate) async fn forward(
     Ok(Response::from_parts(parts, body))
 }
 
-fn passage(granted: &Granted, exchange: &Exchange) -> Passage {
+fn passage(granted: &Granted, inbound: &Inbound, exchange: &Exchange) -> Passage {
     let mut passage = Passage {
-        trailers: granted.route.grpc(),
+        trailers: granted.route.grpc().then(|| Arc::clone(&inbound.rules.reserved)),
         expiry: None,
     };
     if let Some(until) = granted.until.filter(|_| granted.route.end_at_expiry()) {
@@ -97,8 +98,16 @@ fn passage(granted: &Granted, exchange: &Exchange) -> Passage {
 }
 
 /// The fields that go upstream: the client's, those of the hop, and last the identity, which replaces all.
-fn headers(granted: &mut Granted, identity: IdentityHeaders, exchange: &Exchange) -> HeaderMap {
+fn headers(
+    granted: &mut Granted,
+    identity: IdentityHeaders,
+    inbound: &Inbound,
+    exchange: &Exchange,
+) -> HeaderMap {
     let mut headers = std::mem::take(&mut granted.head.headers);
+    for name in &inbound.rules.actor_headers {
+        headers.remove(name);
+    }
     let head = &granted.head;
     if head.authorization_is_hop {
         // The route forwards `Authorization`, but the client said that it ends here (RFC 9110 section 7.6.1).
@@ -108,6 +117,10 @@ fn headers(granted: &mut Granted, identity: IdentityHeaders, exchange: &Exchange
     exchange.traced(&headers);
     // hyper frames the body anew (INVARIANTS 24): one canonical Content-Length, or chunked.
     headers.remove(CONTENT_LENGTH);
+    if head.content_length == Some(0) {
+        // hyper says nothing for an empty body; some upstreams refuse a POST that says nothing (411).
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     headers.insert(HOST, head.authority.written.clone());
     exchange.forwarded_for(head, &mut headers);
     if !(head.trusted_peer && headers.contains_key(&X_FORWARDED_PROTO)) {
