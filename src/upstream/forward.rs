@@ -85,7 +85,10 @@ pub(crate) async fn forward(
 
 fn passage(granted: &Granted, inbound: &Inbound, exchange: &Exchange) -> Passage {
     let mut passage = Passage {
-        trailers: granted.route.grpc().then(|| Arc::clone(&inbound.rules.reserved)),
+        trailers: granted
+            .route
+            .grpc()
+            .then(|| Arc::clone(&inbound.rules.reserved)),
         expiry: None,
     };
     if let Some(until) = granted.until.filter(|_| granted.route.end_at_expiry()) {

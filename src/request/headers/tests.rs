@@ -84,7 +84,10 @@ fn invariant_19_no_client_value_survives_under_a_reserved_name_in_any_spelling()
 fn invariant_19_reserving_what_a_trusted_proxy_may_set_reserves_it_from_that_proxy_too() {
     let mut map = fields(&[("x-real-ip", "1.2.3.4"), ("authorization", "Bearer a")]);
     let rules = RequestRules {
-        reserved: std::sync::Arc::new(ReservedNames::new([HeaderName::from_static("x-real-ip"), AUTHORIZATION])),
+        reserved: std::sync::Arc::new(ReservedNames::new([
+            HeaderName::from_static("x-real-ip"),
+            AUTHORIZATION,
+        ])),
         ..rules()
     };
     sift(
