@@ -1,0 +1,11 @@
+//! The invariants, in order of damage; each negative has its positive twin.
+
+mod credentials;
+mod faults;
+mod framing;
+mod headers;
+mod mediation;
+mod requests;
+mod targets;
+mod tokens;
+mod upgrades;

@@ -1,0 +1,140 @@
+//! Invariants 3 and 27: what two parsers could read differently is refused, not mended.
+
+use crate::bed::{
+    Before, Request, Setup, Variant, assert_forwarded, assert_raw_refused, refused_everywhere,
+};
+
+/// A piece of a path, and why it is refused.
+const PIECES: &[(&str, &str)] = &[
+    ("/./", "path_dot_segment"),
+    ("/../", "path_dot_segment"),
+    ("/..", "path_dot_segment"),
+    ("/.", "path_dot_segment"),
+    ("/%2e/", "path_dot_segment"),
+    ("/%2E%2e/", "path_dot_segment"),
+    ("/.%2e/", "path_dot_segment"),
+    ("/%2e./x", "path_dot_segment"),
+    ("/a%2fb", "path_encoded_slash"),
+    ("/a%2Fb", "path_encoded_slash"),
+    ("/a%5cb", "path_backslash"),
+    ("/a%5Cb", "path_backslash"),
+    ("/a\\b", "path_backslash"),
+    ("/\\..\\", "path_backslash"),
+    ("//", "path_empty_segment"),
+    ("//x", "path_empty_segment"),
+    ("/;", "path_semicolon|path_empty_segment"),
+    ("/a;jsessionid=1", "path_semicolon"),
+    ("/a%00", "path_control_character"),
+    ("/a%0a", "path_control_character"),
+    ("/a%0d%0ax", "path_control_character"),
+    ("/a%1f", "path_control_character"),
+    ("/a%7f", "path_control_character"),
+    ("/a%252fb", "path_encoded_percent|path_encoded_slash|path_dot_segment"),
+    ("/a%2541", "path_encoded_percent|path_encoded_slash|path_dot_segment"),
+    ("/%252e%252e/", "path_encoded_percent|path_encoded_slash|path_dot_segment"),
+    ("/a%zz", "path_invalid_encoding"),
+    ("/a%%", "path_invalid_encoding"),
+    ("/a%4", "path_invalid_encoding"),
+    ("/a%", "path_invalid_encoding"),
+    ("/a%u002f", "path_invalid_encoding"),
+    ("/%c0%ae", "path_invalid_utf8"),
+    ("/%c0%ae%c0%ae/", "path_invalid_utf8"),
+    ("/%e0%80%af", "path_invalid_utf8"),
+    ("/%ff", "path_invalid_utf8"),
+    ("/%ed%a0%80", "path_invalid_utf8"),
+    ("/a%3fb", "path_encoded_delimiter"),
+    ("/a%23b", "path_encoded_delimiter"),
+    ("/\u{e9}", "path_raw_byte|malformed_target|malformed_syntax"),
+    ("/a\u{ff0f}b", "path_raw_byte|malformed_target|malformed_syntax"),
+];
+
+const OPEN: &str = "
+routes:
+  - {path: /**, allow: anyone}
+  - path: /loose/**
+    allow: anyone
+    paths: [encoded_slash, empty_segment, semicolon, encoded_percent]
+";
+
+#[test]
+fn invariant_03_ambiguous_targets_are_refused_even_where_everything_is_open() {
+    let bed = Setup::new(OPEN).tls().start();
+    for (piece, reason) in PIECES {
+        for target in [format!("/public{piece}"), format!("/public{piece}?query"), piece.to_string()] {
+            refused_everywhere(&bed, &Request::get(&target), 400, reason);
+        }
+    }
+    for target in ["/", "/a", "/a/", "/a.b", "/...", "/..a", "/a..", "/%41", "/%c3%a9", "/%20", "/a%25", "/a,b=c"] {
+        let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get(target));
+        assert_eq!(seen.target, target);
+    }
+}
+
+#[test]
+fn invariant_03_two_ambiguities_do_not_cancel_each_other() {
+    let bed = Setup::new(OPEN).start();
+    let before = Before::now(&bed);
+    for (one, _) in PIECES {
+        for (other, _) in PIECES {
+            let target = format!("/public{one}{other}");
+            let response = bed.send(&Request::get(&target));
+            assert_eq!(response.status, 400, "{target}");
+        }
+    }
+    before.assert_nothing_upstream(&bed, &"all pairs");
+    assert_forwarded(&bed, Variant::PLAIN, &Request::get("/public"));
+}
+
+#[test]
+fn invariant_03_switches_hold_for_their_route_only_and_never_for_dots_and_controls() {
+    let bed = Setup::new(OPEN).tls().start();
+    for piece in ["/a%2fb", "//x", "/a;b", "/a%252fb", "/x//"] {
+        let target = format!("/loose{piece}");
+        assert_eq!(assert_forwarded(&bed, Variant::PLAIN, &Request::get(&target)).target, target);
+        let elsewhere = Request::get(&format!("/strict{piece}"));
+        assert_eq!(bed.send(&elsewhere).status, 400, "{piece}");
+    }
+    for piece in ["/../x", "/%2e%2e/x", "/a%00", "/a%5cb", "/a\\b", "/a%zz", "/%ff", "/..%2fx", "/..;/x", "/a%2f..%2fb"] {
+        let target = format!("/loose{piece}");
+        assert_eq!(bed.send(&Request::get(&target)).status, 400, "{target}");
+    }
+}
+
+/// Request lines whose target is in no form that a reverse proxy serves.
+const FORMS: &[(&str, &str)] = &[
+    ("GET evil:80", "malformed_target"),
+    ("GET admin", "malformed_target"),
+    ("GET *", "malformed_target"),
+    ("OPTIONS *", "malformed_target"),
+    ("GET ?x", "malformed_target"),
+    ("GET http://api.test", "malformed_target"),
+    ("GET http:///x", "malformed_target|malformed_authority"),
+    ("GET http://other.test/x", "malformed_authority|malformed_target"),
+    ("GET http://user@api.test/x", "malformed_authority|malformed_target"),
+    ("GET http://api.test:81/x", "malformed_authority|malformed_target"),
+    ("GET ftp://api.test/x", "malformed_target|malformed_authority"),
+    ("GET api.test/x", "malformed_target"),
+];
+
+#[test]
+fn invariant_27_http2_paths_are_origin_form() {
+    use crate::bed::raw_h2::{Outcome, ask};
+    let bed = Setup::new(OPEN).start();
+    let go = |path: &[u8]| {
+        let fields: [(&str, &[u8]); 4] =
+            [(":method", b"GET"), (":scheme", b"http"), (":authority", b"api.test"), (":path", path)];
+        ask(bed.proxy.addr(), &fields, None, None)
+    };
+    let before = Before::now(&bed);
+    for path in [&b"*"[..], b"admin", b"", b"http://evil/x", b"/a\\b", b"/x/../y", b"/\xe9", b"/a b", b"/a\0b"] {
+        let outcome = go(path);
+        let refused = outcome == Outcome::Status(400) || outcome.is_refused_below();
+        assert!(refused, "{outcome:?} for {}", path.escape_ascii());
+    }
+    before.assert_nothing_upstream(&bed, &"HTTP/2 targets");
+    assert_eq!(go(b"/x"), Outcome::Status(200));
+    // The HTTP library drops a fragment before anybody can see it (invariant 4): what is judged is what is sent.
+    if go(b"/x#/../y") == Outcome::Status(200) {
+        assert_eq!(bed.upstream.requests()[1].target, "/x");
+    }
+}
