@@ -41,7 +41,10 @@ pub const START: i64 = 1_800_000_000;
 
 /// Whether `needle` occurs in `haystack`.
 pub fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    needle.is_empty() || haystack.windows(needle.len()).any(|window| window == needle)
+    needle.is_empty()
+        || haystack
+            .windows(needle.len())
+            .any(|window| window == needle)
 }
 
 /// Bytes for people.
@@ -55,7 +58,10 @@ pub fn eventually(what: &str, holds: impl Fn() -> bool) {
     let clock = countersign::clock::Clock::system();
     let start = clock.tick();
     while !holds() {
-        assert!(clock.tick().since(start) < PATIENCE, "waited in vain: {what}");
+        assert!(
+            clock.tick().since(start) < PATIENCE,
+            "waited in vain: {what}"
+        );
         std::thread::yield_now();
     }
 }

@@ -35,7 +35,9 @@ fn upstream_captures_exact_bytes_and_echoes() {
 fn upstream_speaks_tls_and_unix() {
     let upstream = Upstream::tls(|exchange| exchange.echo());
     let mut client = Connection::tls(upstream.address(), tls::client_config(&[b"http/1.1"], None));
-    client.exchange(Request::post("/t", "body").bytes()).expect(200);
+    client
+        .exchange(Request::post("/t", "body").bytes())
+        .expect(200);
     assert_eq!(upstream.only().body, b"body");
     let unix = Upstream::unix(|exchange| exchange.echo());
     let url = unix.url();
@@ -63,17 +65,30 @@ fn upstream_follows_its_script() {
 #[test]
 fn issuer_serves_signs_rotates_and_fails() {
     let issuer = Issuer::start(&clock());
-    let address = issuer.jwks_url().replace("http://", "").replace("/jwks", "");
+    let address = issuer
+        .jwks_url()
+        .replace("http://", "")
+        .replace("/jwks", "");
     let get = |path: &str| {
         Connection::open(address.parse().expect("an address")).exchange(Request::get(path).bytes())
     };
     let keys = get("/jwks").expect(200).json();
     assert_eq!(keys["keys"].as_array().map(Vec::len), Some(2));
-    assert_eq!(get("/.well-known/openid-configuration").json()["jwks_uri"].as_str().map(|uri| uri.ends_with("/jwks")), Some(true));
+    assert_eq!(
+        get("/.well-known/openid-configuration").json()["jwks_uri"]
+            .as_str()
+            .map(|uri| uri.ends_with("/jwks")),
+        Some(true)
+    );
     issuer.rotate(&keys::ED25519_1);
     issuer.withdraw("rsa-1");
     let keys = get("/jwks").json();
-    let kids: Vec<_> = keys["keys"].as_array().expect("keys").iter().map(|key| key["kid"].clone()).collect();
+    let kids: Vec<_> = keys["keys"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .map(|key| key["kid"].clone())
+        .collect();
     assert_eq!(kids, ["es256-1", "ed25519-1"]);
     issuer.mode(Mode::Answer(500, "text/html", "<p>".into()));
     assert_eq!(get("/jwks").expect(500).text(), "<p>");
@@ -102,27 +117,51 @@ fn tokens_verify_with_the_published_keys() {
         decode::<serde_json::Value>(&good, &verifier, &validation)
             .unwrap_or_else(|error| panic!("{}: {error}", key.kid));
         let evil = issuer.token().key(key).signed_by(other(key)).sign();
-        assert!(decode::<serde_json::Value>(&evil, &verifier, &validation).is_err(), "{}", key.kid);
+        assert!(
+            decode::<serde_json::Value>(&evil, &verifier, &validation).is_err(),
+            "{}",
+            key.kid
+        );
     }
 }
 
 fn other(key: &Key) -> &'static Key {
-    if key.kid == keys::RSA_1.kid { &keys::RSA_2 } else { &keys::RSA_1 }
+    if key.kid == keys::RSA_1.kid {
+        &keys::RSA_2
+    } else {
+        &keys::RSA_1
+    }
 }
 
 #[test]
 fn h2_client_and_upstream_speak() {
     let upstream = H2Upstream::start();
-    let address = upstream.url().replace("h2c://", "").parse().expect("an address");
+    let address = upstream
+        .url()
+        .replace("h2c://", "")
+        .parse()
+        .expect("an address");
     let client = H2Connection::plain(address);
-    let response = client.exchange(&Request::post("/p.S/M", "ping").header("te", "trailers")).expect("an answer");
+    let response = client
+        .exchange(&Request::post("/p.S/M", "ping").header("te", "trailers"))
+        .expect("an answer");
     assert_eq!((response.status, response.text().as_str()), (200, "ping"));
-    assert!(response.trailers.contains(&("grpc-status".into(), "0".into())));
+    assert!(
+        response
+            .trailers
+            .contains(&("grpc-status".into(), "0".into()))
+    );
     assert_eq!(upstream.requests()[0].path, "/p.S/M");
     assert_eq!(upstream.requests()[0].authority, "api.test");
     let fields: [(&str, &[u8]); 4] = [
-        (":method", b"GET"), (":scheme", b"http"), (":authority", b"a"), (":path", b"/x"),
+        (":method", b"GET"),
+        (":scheme", b"http"),
+        (":authority", b"a"),
+        (":path", b"/x"),
     ];
-    assert_eq!(raw_h2::ask(address, &fields, None, None), Outcome::Status(200));
+    assert_eq!(
+        raw_h2::ask(address, &fields, None, None),
+        Outcome::Status(200)
+    );
     assert!(raw_h2::ask(address, &fields[..1], None, None).is_refused_below());
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::bed::h2_client::H2Connection;
 use crate::bed::{
-    Bed, Connection, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused, eventually, tls,
+    Bed, Connection, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused,
+    eventually, tls,
 };
 
 const ALLOW_X: &str = "routes: [{path: /x, allow: anyone}, {path: /y, allow: nobody}]\n";
@@ -32,7 +33,8 @@ fn every_request_is_judged_by_exactly_one_generation() {
             });
         }
         for n in 0..40 {
-            bed.reload(if n % 2 == 0 { ALLOW_Y } else { ALLOW_X }).expect("a reload");
+            bed.reload(if n % 2 == 0 { ALLOW_Y } else { ALLOW_X })
+                .expect("a reload");
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });
@@ -47,7 +49,13 @@ fn every_request_is_judged_by_exactly_one_generation() {
 #[test]
 fn a_reload_that_changes_the_listener_says_so_and_serves_on() {
     let bed = Setup::new(ALLOW_X).start();
-    let moved = bed.text.replace("listen: 127.0.0.1:0\n    upstream", "listen: 127.0.0.2:0\n    upstream").replace("workers: 1", "workers: 2");
+    let moved = bed
+        .text
+        .replace(
+            "listen: 127.0.0.1:0\n    upstream",
+            "listen: 127.0.0.2:0\n    upstream",
+        )
+        .replace("workers: 1", "workers: 2");
     assert_ne!(moved, bed.text);
     drop(bed.proxy.reload(&moved));
     bed.proxy.await_event("config.restart_needed");
@@ -60,7 +68,8 @@ fn a_document_that_ended_in_end_is_only_replaced_by_one_that_does() {
     let bed = Setup::new(&whole).start();
     assert!(bed.reload("routes: [{path: /x, allow: nobody}]\n").is_err());
     assert_eq!(bed.send(&Request::get("/x")).status, 200);
-    bed.reload("routes: [{path: /x, allow: nobody}]\nend: true\n").expect("a whole one");
+    bed.reload("routes: [{path: /x, allow: nobody}]\nend: true\n")
+        .expect("a whole one");
     assert_eq!(bed.send(&Request::get("/x")).status, 403);
 }
 
@@ -73,7 +82,9 @@ fn a_changed_file_is_noticed_without_being_told() {
     let beside = bed.config.with_extension("new");
     std::fs::write(&beside, text).expect("a file");
     std::fs::rename(&beside, &bed.config).expect("a rename");
-    eventually("the new policy", || bed.send(&Request::get("/y")).status == 200);
+    eventually("the new policy", || {
+        bed.send(&Request::get("/y")).status == 200
+    });
     assert_eq!(bed.send(&Request::get("/x")).status, 403);
 }
 
@@ -87,7 +98,13 @@ fn tls_by_alpn_and_http1_over_tls() {
     let mut silent = Connection::tls(address, tls::client_config(&[], None));
     assert_eq!(silent.exchange(Request::get("/x").bytes()).status, 200);
     let http2 = H2Connection::tls(address, tls::client_config(&[b"h2", b"http/1.1"], None));
-    assert_eq!(http2.exchange(&Request::get("/x")).expect("an answer").status, 200);
+    assert_eq!(
+        http2
+            .exchange(&Request::get("/x"))
+            .expect("an answer")
+            .status,
+        200
+    );
     let mut plain = Connection::open(address);
     plain.send(Request::get("/x").bytes());
     let answer = plain.read_end();
@@ -112,7 +129,11 @@ fn with_client_ca(word: &str) -> Bed {
 fn go(bed: &Bed, identity: Option<&tls::Identity>, request: &Request) -> Option<u16> {
     let config = tls::client_config(&[b"http/1.1"], identity);
     let mut client = Connection::tls(bed.proxy.address("tls"), config);
-    client.send(request.bytes()).read_to("GET").ok().map(|response| response.status)
+    client
+        .send(request.bytes())
+        .read_to("GET")
+        .ok()
+        .map(|response| response.status)
 }
 
 #[test]
@@ -124,12 +145,20 @@ fn client_certificates_as_a_condition() {
     assert_eq!(go(&bed, Some(&atlas), &request), Some(200));
     assert_eq!(go(&bed, Some(&other), &request), Some(403));
     assert_eq!(go(&bed, None, &request), Some(403));
-    assert_eq!(go(&bed, Some(&atlas), &Request::get("/atlas")), Some(401), "a certificate is no token");
+    assert_eq!(
+        go(&bed, Some(&atlas), &Request::get("/atlas")),
+        Some(401),
+        "a certificate is no token"
+    );
     assert_eq!(go(&bed, None, &Request::get("/open")), Some(200));
     assert_eq!(bed.upstream.requests().len(), 2);
     let bed = with_client_ca("required");
     assert_eq!(go(&bed, Some(&atlas), &Request::get("/open")), Some(200));
-    assert_eq!(go(&bed, None, &Request::get("/open")), None, "refused at the handshake");
+    assert_eq!(
+        go(&bed, None, &Request::get("/open")),
+        None,
+        "refused at the handshake"
+    );
     assert_eq!(bed.upstream.requests().len(), 1);
 }
 
@@ -139,7 +168,10 @@ fn draining_turns_readiness_off_and_lets_requests_finish() {
     let wait = std::sync::Mutex::new(wait);
     let upstream = Upstream::scripted(move |exchange| {
         if exchange.request.target == "/x" {
-            wait.lock().expect("wait").recv_timeout(crate::bed::PATIENCE).map_err(std::io::Error::other)?;
+            wait.lock()
+                .expect("wait")
+                .recv_timeout(crate::bed::PATIENCE)
+                .map_err(std::io::Error::other)?;
         }
         exchange.echo()
     });
@@ -169,7 +201,17 @@ routes:
   - {path: /x, hosts: [closed.example.org], allow: nobody}
 ";
     let bed = Setup::new(lines).start();
-    for (host, status) in [("a.example.org", 200), ("A.EXAMPLE.ORG", 200), ("a.example.org.", 200), ("a.example.org:8080", 200), ("closed.example.org", 403), ("CLOSED.example.org.", 403), ("example.org", 403), ("aexample.org", 403), ("a.example.org.evil", 403)] {
+    for (host, status) in [
+        ("a.example.org", 200),
+        ("A.EXAMPLE.ORG", 200),
+        ("a.example.org.", 200),
+        ("a.example.org:8080", 200),
+        ("closed.example.org", 403),
+        ("CLOSED.example.org.", 403),
+        ("example.org", 403),
+        ("aexample.org", 403),
+        ("a.example.org.evil", 403),
+    ] {
         let response = bed.send(&Request::get("/x").host(host));
         assert_eq!(response.status, status, "{host}");
     }
@@ -185,8 +227,15 @@ routes: [{path: /x, allow: web, mode: observe, until: 2027-01-31}, {path: /y, al
     assert_eq!(bed.send(&Request::get("/x")).status, 200);
     assert_refused(&bed, Variant::PLAIN, &Request::get("/y"), 401, "no_token");
     let record = bed.proxy.records().remove(0);
-    assert_eq!(record["observed"], "no_token", "what would have been: {record}");
-    assert_forwarded(&bed, Variant::PLAIN, &Request::get("/y").bearer(bed.token().sign()));
+    assert_eq!(
+        record["observed"], "no_token",
+        "what would have been: {record}"
+    );
+    assert_forwarded(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/y").bearer(bed.token().sign()),
+    );
     bed.clock.advance(Duration::from_secs(30 * 86_400));
     assert_eq!(bed.send(&Request::get("/x")).status, 401);
 }
@@ -194,7 +243,14 @@ routes: [{path: /x, allow: web, mode: observe, until: 2027-01-31}, {path: /y, al
 #[test]
 fn deadlines_close_what_stalls() {
     let bed = Setup::new(ALLOW_X).start();
-    for start in ["", "G", "PRI", "GET /x HTTP/1.1\r\nhost: a\r\nx", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET /x HTTP/1.1\r\nhost: a\r\n\r\n"] {
+    for start in [
+        "",
+        "G",
+        "PRI",
+        "GET /x HTTP/1.1\r\nhost: a\r\nx",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET /x HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
         let mut client = bed.proxy.connect();
         client.send(start);
         if start.ends_with("a\r\n\r\n") {
@@ -208,7 +264,8 @@ fn deadlines_close_what_stalls() {
             assert_eq!(bed.send(&Request::get("/x")).status, 200);
         }
         let answer = client.read_end();
-        let allowed = answer.is_empty() || answer.starts_with(b"HTTP/1.1 408") || start.starts_with("PRI *");
+        let allowed =
+            answer.is_empty() || answer.starts_with(b"HTTP/1.1 408") || start.starts_with("PRI *");
         assert!(allowed, "{}", answer.escape_ascii());
     }
 }

@@ -7,7 +7,15 @@ const PURE: [&str; 5] = ["request", "authn", "authz", "identity", "rejection"];
 
 /// What it must not name.
 const FORBIDDEN: [&str; 9] = [
-    "tokio", "hyper::", "hyper_util", "reqwest", "std::fs", "std::net::Tcp", "SystemTime", "Instant", "async fn",
+    "tokio",
+    "hyper::",
+    "hyper_util",
+    "reqwest",
+    "std::fs",
+    "std::net::Tcp",
+    "SystemTime",
+    "Instant",
+    "async fn",
 ];
 
 fn sources(path: &Path, into: &mut Vec<PathBuf>) {
@@ -60,6 +68,9 @@ fn the_pure_core_does_no_io_and_reads_no_clock() {
 
 #[test]
 fn the_search_finds_what_it_looks_for() {
-    assert_eq!(faults("use tokio::net;\nlet t = Instant::now(); // tokio"), ["1: tokio", "2: Instant"]);
+    assert_eq!(
+        faults("use tokio::net;\nlet t = Instant::now(); // tokio"),
+        ["1: tokio", "2: Instant"]
+    );
     assert!(faults("// tokio\n/// SystemTime\nfn pure() {}").is_empty());
 }

@@ -3,7 +3,8 @@
 use crate::bed::h2_client::{Failure, H2Connection};
 use crate::bed::h2_upstream::H2Upstream;
 use crate::bed::{
-    Bed, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused, contains, tls,
+    Bed, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused, contains,
+    tls,
 };
 
 const OPEN: &str = "routes: [{path: /**, allow: anyone}]\n";
@@ -36,19 +37,28 @@ fn bodies_pass_before_they_end_and_answers_before_the_body_ends() {
     client.send("0\r\n\r\n");
     assert!(client.chunk().is_empty());
     let http2 = H2Connection::plain(bed.proxy.addr());
-    let mut stream = http2.open(&Request::new("POST", "/y"), false).expect("a stream");
+    let mut stream = http2
+        .open(&Request::new("POST", "/y"), false)
+        .expect("a stream");
     stream.push(b"one", false);
     assert_eq!(stream.head().expect("a head").status, 200);
-    assert_eq!(stream.next().expect("a piece").as_deref(), Some(&b"one"[..]));
+    assert_eq!(
+        stream.next().expect("a piece").as_deref(),
+        Some(&b"one"[..])
+    );
     stream.push(b"two", true);
-    assert_eq!(stream.next().expect("a piece").as_deref(), Some(&b"two"[..]));
+    assert_eq!(
+        stream.next().expect("a piece").as_deref(),
+        Some(&b"two"[..])
+    );
     assert_eq!(stream.next().expect("the end"), None);
 }
 
 #[test]
 fn an_early_answer_reaches_the_caller_although_the_body_is_unread() {
     let upstream = Upstream::scripted(|exchange| {
-        exchange.write("HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno")?;
+        exchange
+            .write("HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\nno")?;
         Ok(Next::Close)
     });
     let bed = bed(upstream);
@@ -60,7 +70,10 @@ fn an_early_answer_reaches_the_caller_although_the_body_is_unread() {
 
 #[test]
 fn an_upstream_that_breaks_mid_answer_breaks_the_callers_answer_too() {
-    for (head, body) in [("content-length: 100\r\n\r\n", "part"), ("transfer-encoding: chunked\r\n\r\n", "4\r\npart\r\n")] {
+    for (head, body) in [
+        ("content-length: 100\r\n\r\n", "part"),
+        ("transfer-encoding: chunked\r\n\r\n", "4\r\npart\r\n"),
+    ] {
         let upstream = Upstream::scripted(move |exchange| {
             exchange.write(format!("HTTP/1.1 200 OK\r\n{head}{body}"))?;
             Ok(Next::Close)
@@ -68,7 +81,10 @@ fn an_upstream_that_breaks_mid_answer_breaks_the_callers_answer_too() {
         let bed = bed(upstream);
         let mut client = bed.proxy.connect();
         client.send(Request::get("/x").bytes());
-        assert!(client.read_to("GET").is_err(), "an incomplete answer must not look whole");
+        assert!(
+            client.read_to("GET").is_err(),
+            "an incomplete answer must not look whole"
+        );
         let http2 = H2Connection::plain(bed.proxy.addr());
         let answer = http2.exchange(&Request::get("/x"));
         assert!(matches!(answer, Err(Failure::Reset(_))), "{answer:?}");
@@ -98,7 +114,9 @@ fn expect_100_continue_waits_for_the_grant() {
     let bed = Setup::new(lines).start();
     let token = bed.token().sign();
     let head = |expect: &str, token: &str| {
-        format!("POST /x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 4\r\nexpect: {expect}\r\n\r\n")
+        format!(
+            "POST /x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 4\r\nexpect: {expect}\r\n\r\n"
+        )
     };
     let mut client = bed.proxy.connect();
     client.send(head("100-continue", &token));
@@ -141,24 +159,39 @@ fn an_answer_without_length_ends_with_the_connection() {
         Ok(Next::Close)
     });
     let bed = bed(upstream);
-    assert_eq!(bed.send(&Request::get("/x")).expect(200).body, b"until the end");
+    assert_eq!(
+        bed.send(&Request::get("/x")).expect(200).body,
+        b"until the end"
+    );
 }
 
 #[test]
 fn a_unix_socket_upstream() {
     let bed = bed(Upstream::unix(|exchange| exchange.echo()));
     let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::post("/u?x", "body"));
-    assert_eq!((seen.body.as_slice(), seen.header("host")), (&b"body"[..], Some("api.test")));
+    assert_eq!(
+        (seen.body.as_slice(), seen.header("host")),
+        (&b"body"[..], Some("api.test"))
+    );
 }
 
 #[test]
 fn an_https_upstream_whose_certificate_must_be_good() {
     let upstream = Upstream::tls(|exchange| exchange.echo());
     let url = upstream.url();
-    let trusting = format!("{{url: {url}, ca: {{file: \"{}\"}}}}", tls::file("ca.crt").display());
-    let trusted = Setup::new(OPEN).upstream(upstream).upstream_url(&trusting).start();
+    let trusting = format!(
+        "{{url: {url}, ca: {{file: \"{}\"}}}}",
+        tls::file("ca.crt").display()
+    );
+    let trusted = Setup::new(OPEN)
+        .upstream(upstream)
+        .upstream_url(&trusting)
+        .start();
     let seen = assert_forwarded(&trusted, Variant::PLAIN, &Request::post("/t", "body"));
-    assert_eq!((seen.body.as_slice(), seen.header("host")), (&b"body"[..], Some("api.test")));
+    assert_eq!(
+        (seen.body.as_slice(), seen.header("host")),
+        (&b"body"[..], Some("api.test"))
+    );
     let distrusting = Setup::new(OPEN).upstream_url(&url).start();
     let response = distrusting.send(&Request::get("/t"));
     assert_eq!(response.status, 502);
@@ -178,26 +211,53 @@ fn grpc_passes_with_trailers_in_both_directions_as_it_flows() {
     let upstream = H2Upstream::start();
     let bed = Setup::new(GRPC).upstream_url(&upstream.url()).tls().start();
     let token = bed.token().sign();
-    let call = |path: &str| Request::new("POST", path).header("content-type", "application/grpc").header("te", "trailers").bearer(&token);
-    for client in [H2Connection::plain(bed.proxy.addr()), H2Connection::tls(bed.proxy.address("tls"), tls::client_config(&[b"h2"], None))] {
-        let mut stream = client.open(&call("/p.Service/Chat"), false).expect("a stream");
+    let call = |path: &str| {
+        Request::new("POST", path)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .bearer(&token)
+    };
+    for client in [
+        H2Connection::plain(bed.proxy.addr()),
+        H2Connection::tls(bed.proxy.address("tls"), tls::client_config(&[b"h2"], None)),
+    ] {
+        let mut stream = client
+            .open(&call("/p.Service/Chat"), false)
+            .expect("a stream");
         stream.push(b"one", false);
         let head = stream.head().expect("a head");
-        assert_eq!((head.status, head.header("content-type")), (200, Some("application/grpc")));
-        assert_eq!(stream.next().expect("a piece").as_deref(), Some(&b"one"[..]));
+        assert_eq!(
+            (head.status, head.header("content-type")),
+            (200, Some("application/grpc"))
+        );
+        assert_eq!(
+            stream.next().expect("a piece").as_deref(),
+            Some(&b"one"[..])
+        );
         stream.push(b"two", true);
-        assert_eq!(stream.next().expect("a piece").as_deref(), Some(&b"two"[..]));
+        assert_eq!(
+            stream.next().expect("a piece").as_deref(),
+            Some(&b"two"[..])
+        );
         assert_eq!(stream.next().expect("the end"), None);
         let trailers = stream.trailers().expect("trailers");
-        assert!(trailers.contains(&("grpc-status".into(), "0".into())), "{trailers:?}");
-        assert!(!trailers.iter().any(|(name, _)| name == "x-auth-subject"), "{trailers:?}");
+        assert!(
+            trailers.contains(&("grpc-status".into(), "0".into())),
+            "{trailers:?}"
+        );
+        assert!(
+            !trailers.iter().any(|(name, _)| name == "x-auth-subject"),
+            "{trailers:?}"
+        );
     }
     let seen = upstream.requests().remove(0);
     assert_eq!(seen.headers["te"], "trailers");
     assert_eq!(seen.headers["x-auth-subject"], "alice");
     assert!(seen.headers.get("authorization").is_none());
     let client = H2Connection::plain(bed.proxy.addr());
-    let mut stream = client.open(&call("/p.Service/Up"), false).expect("a stream");
+    let mut stream = client
+        .open(&call("/p.Service/Up"), false)
+        .expect("a stream");
     stream.push(b"x", false);
     stream.push_trailers(&[("x-late", "leak")]);
     assert_eq!(stream.head().expect("a head").status, 200);
@@ -206,7 +266,9 @@ fn grpc_passes_with_trailers_in_both_directions_as_it_flows() {
     assert!(seen.trailers.is_none(), "request trailers never pass");
     let plain = client.exchange(&call("/plain")).expect("an answer");
     assert!(plain.trailers.is_empty(), "{:?}", plain.trailers);
-    let refused = client.exchange(&Request::new("POST", "/p.Service/Chat")).expect("an answer");
+    let refused = client
+        .exchange(&Request::new("POST", "/p.Service/Chat"))
+        .expect("an answer");
     assert_eq!(refused.status, 401);
 }
 
@@ -215,13 +277,19 @@ fn limits_of_the_head_are_the_documented_defaults() {
     let bed = bed(Upstream::start());
     let many = |n: usize| format!("GET /x HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(n));
     assert_raw_refused(&bed, many(101).as_bytes(), 431, "head_too_large");
-    let big = format!("GET /x HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(33 * 1024));
+    let big = format!(
+        "GET /x HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n",
+        "y".repeat(33 * 1024)
+    );
     assert_raw_refused(&bed, big.as_bytes(), 431, "head_too_large");
     let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(8 * 1024));
     assert_raw_refused(&bed, long.as_bytes(), 414, "target_too_long");
     let mut client = bed.proxy.connect();
     assert_eq!(client.exchange(many(95)).status, 200);
-    let nearly = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "y".repeat(8 * 1024 - 1));
+    let nearly = format!(
+        "GET /{} HTTP/1.1\r\nhost: a\r\n\r\n",
+        "y".repeat(8 * 1024 - 1)
+    );
     assert_eq!(client.exchange(nearly).status, 200);
 }
 
@@ -241,13 +309,29 @@ fn a_body_over_the_limit_of_its_route_is_413() {
 #[test]
 fn forwarded_headers_of_trusted_peers_only() {
     let lines = "routes: [{path: /**, allow: anyone}]\n";
-    let spoof = || Request::get("/x").header("x-forwarded-for", "203.0.113.9, 127.0.0.1").header("x-forwarded-proto", "https").header("forwarded", "for=203.0.113.9");
+    let spoof = || {
+        Request::get("/x")
+            .header("x-forwarded-for", "203.0.113.9, 127.0.0.1")
+            .header("x-forwarded-proto", "https")
+            .header("forwarded", "for=203.0.113.9")
+    };
     let distrusting = Setup::new(lines).start();
     let seen = assert_forwarded(&distrusting, Variant::PLAIN, &spoof());
-    assert!(!contains(&seen.bytes(), b"203.0.113.9"), "{:?}", seen.headers);
-    let trusting = Setup::new(lines).inbound("trusted_proxies: [127.0.0.0/8]").start();
+    assert!(
+        !contains(&seen.bytes(), b"203.0.113.9"),
+        "{:?}",
+        seen.headers
+    );
+    let trusting = Setup::new(lines)
+        .inbound("trusted_proxies: [127.0.0.0/8]")
+        .start();
     let seen = assert_forwarded(&trusting, Variant::PLAIN, &spoof());
-    assert!(seen.header("x-forwarded-for").is_some_and(|value| value.contains("203.0.113.9")), "{:?}", seen.headers);
+    assert!(
+        seen.header("x-forwarded-for")
+            .is_some_and(|value| value.contains("203.0.113.9")),
+        "{:?}",
+        seen.headers
+    );
     let record = trusting.proxy.records().remove(0);
     assert_eq!(record["client_address"], "203.0.113.9", "{record}");
 }
@@ -268,17 +352,25 @@ fn a_browsers_token_in_the_kubernetes_websocket_subprotocol() {
     let bed = Setup::bare(WEBSOCKET).upstream(upstream).start();
     let encoded = crate::bed::keys::b64(bed.token().sign());
     let ask = |protocols: &str| {
-        format!("GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: {protocols}\r\n\r\n")
+        format!(
+            "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-protocol: {protocols}\r\n\r\n"
+        )
     };
     let mut client = bed.proxy.connect();
-    client.send(ask(&format!("base64url.bearer.authorization.k8s.io.{encoded}, chat")));
+    client.send(ask(&format!(
+        "base64url.bearer.authorization.k8s.io.{encoded}, chat"
+    )));
     let head = client.read_head().expect("a head");
     assert_eq!(head.status, 101);
     assert_eq!(head.header("sec-websocket-protocol"), Some("chat"));
     client.send("ping");
     assert_eq!(client.take(4), b"ping");
     let seen = bed.upstream.only();
-    assert_eq!(seen.header("sec-websocket-protocol"), Some("chat"), "the token is stripped");
+    assert_eq!(
+        seen.header("sec-websocket-protocol"),
+        Some("chat"),
+        "the token is stripped"
+    );
     assert!(!contains(&seen.bytes(), encoded.as_bytes()));
     for protocols in ["chat", "base64url.bearer.authorization.k8s.io.x, chat"] {
         let status = bed.proxy.connect().exchange(ask(protocols)).status;

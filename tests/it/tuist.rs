@@ -91,7 +91,10 @@ fn workload(bed: &Bed, namespace: &str, name: &str) -> Token {
         .without_header("typ")
         .claim("aud", json!(["tuist-server"]))
         .claim("sub", format!("system:serviceaccount:{namespace}:{name}"))
-        .claim("kubernetes.io", json!({"namespace": namespace, "serviceaccount": {"name": name, "uid": "atlas-uid"}}))
+        .claim(
+            "kubernetes.io",
+            json!({"namespace": namespace, "serviceaccount": {"name": name, "uid": "atlas-uid"}}),
+        )
         .expires_in(3600)
 }
 
@@ -100,7 +103,10 @@ fn atlas(bed: &Bed) -> Token {
 }
 
 fn tenant(bed: &Bed, account: &str) -> Token {
-    bed.second.token().claim("account_handle", account).claim("scope", "account:usage:read")
+    bed.second
+        .token()
+        .claim("account_handle", account)
+        .claim("scope", "account:usage:read")
 }
 
 fn usage(account: &str, token: &Token) -> Request {
@@ -121,13 +127,30 @@ routes: [{{path: /x, allow: atlas}}]
 ")
     };
     let jwks = json!({"keys": [keys::RSA_1.jwk()]});
-    for source in [format!("{{inline: '{jwks}'}}"), format!("{{inline: {jwks}}}"), "{file: \"@DIR@/jwks.json\"}".to_owned()] {
+    for source in [
+        format!("{{inline: '{jwks}'}}"),
+        format!("{{inline: {jwks}}}"),
+        "{file: \"@DIR@/jwks.json\"}".to_owned(),
+    ] {
         let bed = Setup::bare(&one(&source)).issuer_called(KUBERNETES).start();
-        assert_forwarded(&bed, Variant::PLAIN, &Request::get("/x").bearer(atlas(&bed).sign()));
+        assert_forwarded(
+            &bed,
+            Variant::PLAIN,
+            &Request::get("/x").bearer(atlas(&bed).sign()),
+        );
         assert_eq!(bed.issuer.connections(), 0, "{source}");
     }
-    for junk in ["{inline: 'junk'}", "{inline: '{}'}", "{inline: '{\"keys\":[]}'}", "{inline: ''}", "{file: /nonexistent/jwks.json}"] {
-        match Setup::bare(&one(junk)).issuer_called(KUBERNETES).try_start() {
+    for junk in [
+        "{inline: 'junk'}",
+        "{inline: '{}'}",
+        "{inline: '{\"keys\":[]}'}",
+        "{inline: ''}",
+        "{file: /nonexistent/jwks.json}",
+    ] {
+        match Setup::bare(&one(junk))
+            .issuer_called(KUBERNETES)
+            .try_start()
+        {
             Err(error) => assert!(error.contains("jwks"), "{error}"),
             Ok(bed) => assert_eq!(bed.get("/x", &atlas(&bed).sign()).status, 503, "{junk}"),
         }
@@ -142,17 +165,40 @@ fn t02_sub_and_the_kubernetes_claims_equal_the_policy() {
     forwarded_everywhere(&bed, &usage("acme", &atlas(&bed)));
     for token in [
         atlas(&bed).claim("sub", "system:serviceaccount:atlas-production:other"),
-        atlas(&bed).claim("kubernetes.io", json!({"namespace": "other", "serviceaccount": {"name": "atlas"}})),
-        atlas(&bed).claim("kubernetes.io", json!({"namespace": "atlas-production", "serviceaccount": {"name": "other"}})),
-        atlas(&bed).claim("kubernetes.io", json!({"serviceaccount": {"name": "atlas"}})),
+        atlas(&bed).claim(
+            "kubernetes.io",
+            json!({"namespace": "other", "serviceaccount": {"name": "atlas"}}),
+        ),
+        atlas(&bed).claim(
+            "kubernetes.io",
+            json!({"namespace": "atlas-production", "serviceaccount": {"name": "other"}}),
+        ),
+        atlas(&bed).claim(
+            "kubernetes.io",
+            json!({"serviceaccount": {"name": "atlas"}}),
+        ),
         atlas(&bed).claim("kubernetes.io", json!([])),
         atlas(&bed).without("kubernetes.io"),
     ] {
-        refused_everywhere(&bed, &usage("acme", &token), 401, "token_service_account|token_claim");
+        refused_everywhere(
+            &bed,
+            &usage("acme", &token),
+            401,
+            "token_service_account|token_claim",
+        );
     }
-    for (namespace, name) in [("atlas-production", "other"), ("other", "atlas"), ("atlas", "production-atlas")] {
+    for (namespace, name) in [
+        ("atlas-production", "other"),
+        ("other", "atlas"),
+        ("atlas", "production-atlas"),
+    ] {
         let token = workload(&bed, namespace, name);
-        refused_everywhere(&bed, &usage("acme", &token), 401, "caller_not_allowed|condition_service_account");
+        refused_everywhere(
+            &bed,
+            &usage("acme", &token),
+            401,
+            "caller_not_allowed|condition_service_account",
+        );
     }
 }
 
@@ -160,22 +206,53 @@ fn t02_sub_and_the_kubernetes_claims_equal_the_policy() {
 fn t03_a_bounded_lifetime() {
     let bed = bed();
     forwarded_everywhere(&bed, &usage("acme", &atlas(&bed).expires_in(3600)));
-    refused_everywhere(&bed, &usage("acme", &atlas(&bed).expires_in(3601)), 401, "token_lifetime");
-    refused_everywhere(&bed, &usage("acme", &atlas(&bed).without("iat")), 401, "token_lifetime|token_claim");
+    refused_everywhere(
+        &bed,
+        &usage("acme", &atlas(&bed).expires_in(3601)),
+        401,
+        "token_lifetime",
+    );
+    refused_everywhere(
+        &bed,
+        &usage("acme", &atlas(&bed).without("iat")),
+        401,
+        "token_lifetime|token_claim",
+    );
     for exp in [json!(u64::MAX), json!(1e30), json!(4_102_444_800.5)] {
         let token = atlas(&bed).claim("exp", exp);
-        refused_everywhere(&bed, &usage("acme", &token), 401, "token_lifetime|token_claim|token_malformed");
+        refused_everywhere(
+            &bed,
+            &usage("acme", &token),
+            401,
+            "token_lifetime|token_claim|token_malformed",
+        );
     }
 }
 
 #[test]
 fn t04_aud_is_a_string_or_an_array_with_exact_members() {
     let bed = bed();
-    for aud in [json!("tuist-server"), json!(["tuist-server"]), json!(["x", "tuist-server"])] {
+    for aud in [
+        json!("tuist-server"),
+        json!(["tuist-server"]),
+        json!(["x", "tuist-server"]),
+    ] {
         forwarded_everywhere(&bed, &usage("acme", &atlas(&bed).claim("aud", aud)));
     }
-    for aud in [json!("tuist"), json!("tuist-server-2"), json!(["tuist-serve"]), json!([]), json!("x,tuist-server"), json!(["tuist-server", 1])] {
-        refused_everywhere(&bed, &usage("acme", &atlas(&bed).claim("aud", aud)), 401, "token_audience|token_claim|token_malformed");
+    for aud in [
+        json!("tuist"),
+        json!("tuist-server-2"),
+        json!(["tuist-serve"]),
+        json!([]),
+        json!("x,tuist-server"),
+        json!(["tuist-server", 1]),
+    ] {
+        refused_everywhere(
+            &bed,
+            &usage("acme", &atlas(&bed).claim("aud", aud)),
+            401,
+            "token_audience|token_claim|token_malformed",
+        );
     }
 }
 
@@ -185,10 +262,16 @@ fn t05_a_token_without_kid_only_with_one_key_and_the_switch() {
         let bed = Setup::bare(config).issuer_called(KUBERNETES).start();
         bed.republish("atlas", keys);
         let with = bed.send(&usage("acme", &atlas(&bed))).status;
-        let without = bed.send(&usage("acme", &atlas(&bed).without_header("kid"))).status;
+        let without = bed
+            .send(&usage("acme", &atlas(&bed).without_header("kid")))
+            .status;
         (with, without)
     };
-    let switched = CONFIG.replacen("    kubernetes: true\n", "    kubernetes: true\n    key_id: only_key\n", 1);
+    let switched = CONFIG.replacen(
+        "    kubernetes: true\n",
+        "    kubernetes: true\n    key_id: only_key\n",
+        1,
+    );
     let one = || vec![keys::RSA_1.jwk()];
     let two = || vec![keys::RSA_1.jwk(), keys::RSA_2.jwk()];
     assert_eq!(go(CONFIG, one()), (200, 401));
@@ -215,22 +298,42 @@ fn t06_a_wrong_principals_status_is_configurable() {
 fn t07_exact_bodies_per_route() {
     let bed = bed();
     let path = "/api/internal/accounts/acme/usage";
-    assert_eq!(bed.send(&Request::get(path)).expect(401).text(), "{\"error\":\"missing bearer token\"}");
-    assert_eq!(bed.get(path, "x.y.z").expect(401).text(), "{\"error\":\"invalid token\"}");
+    assert_eq!(
+        bed.send(&Request::get(path)).expect(401).text(),
+        "{\"error\":\"missing bearer token\"}"
+    );
+    assert_eq!(
+        bed.get(path, "x.y.z").expect(401).text(),
+        "{\"error\":\"invalid token\"}"
+    );
     let plain = CONFIG.replace("    answers: atlas\n", "    answers: plain\n");
     let bed = Setup::bare(&plain).issuer_called(KUBERNETES).start();
     let response = bed.send(&Request::get(path)).expect(401);
-    assert_eq!(response.json().as_object().map(|body| body.keys().cloned().collect()), Some(vec!["message".to_owned()]));
+    assert_eq!(
+        response
+            .json()
+            .as_object()
+            .map(|body| body.keys().cloned().collect()),
+        Some(vec!["message".to_owned()])
+    );
     let problem = bed.send(&Request::get("/api/own")).expect(401);
-    assert_eq!(problem.header("content-type"), Some("application/problem+json"));
+    assert_eq!(
+        problem.header("content-type"),
+        Some("application/problem+json")
+    );
     assert_eq!(problem.json()["status"], 401);
     assert_forwarded(&bed, Variant::PLAIN, &usage("acme", &atlas(&bed)));
 }
 
 #[test]
 fn t08_rate_limit_per_client_address_before_authentication() {
-    let bed = Setup::bare(CONFIG).issuer_called(KUBERNETES).workers(2).start();
-    let bytes = Request::get("/api/internal/accounts/acme/usage").bearer("bad").bytes();
+    let bed = Setup::bare(CONFIG)
+        .issuer_called(KUBERNETES)
+        .workers(2)
+        .start();
+    let bytes = Request::get("/api/internal/accounts/acme/usage")
+        .bearer("bad")
+        .bytes();
     let mut limited = 0;
     for _ in 0..601 {
         let response = bed.proxy.connect().exchange(&bytes);
@@ -243,9 +346,17 @@ fn t08_rate_limit_per_client_address_before_authentication() {
         }
     }
     assert_eq!(limited, 1, "the 601st");
-    assert_eq!(bed.send(&usage("acme", &atlas(&bed))).status, 429, "a good token does not help");
+    assert_eq!(
+        bed.send(&usage("acme", &atlas(&bed))).status,
+        429,
+        "a good token does not help"
+    );
     assert_eq!(bed.upstream.connections(), 0);
-    assert_eq!(bed.send(&Request::get("/health")).status, 200, "other routes are not limited");
+    assert_eq!(
+        bed.send(&Request::get("/health")).status,
+        200,
+        "other routes are not limited"
+    );
     bed.clock.advance(Duration::from_secs(61));
     assert_eq!(bed.send(&usage("acme", &atlas(&bed))).status, 200);
 }
@@ -260,15 +371,29 @@ routes: [{path: /x, allow: web, rate_limit: {by: principal, requests: 3, per: 1m
     let alice = bed.token().sign();
     let bob = bed.token().claim("sub", "bob").sign();
     for _ in 0..5 {
-        assert_eq!(bed.get("/x", "bad").status, 401, "refused ones do not count");
+        assert_eq!(
+            bed.get("/x", "bad").status,
+            401,
+            "refused ones do not count"
+        );
     }
     for _ in 0..3 {
         assert_eq!(bed.get("/x", &alice).status, 200);
     }
-    let response = assert_refused(&bed, Variant::PLAIN, &Request::get("/x").bearer(&alice), 429, "rate_limited");
+    let response = assert_refused(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/x").bearer(&alice),
+        429,
+        "rate_limited",
+    );
     assert!(response.header("retry-after").is_some());
     let other_token = bed.token().claim("jti", "another").sign();
-    assert_eq!(bed.get("/x", &other_token).status, 429, "the principal counts, not the token");
+    assert_eq!(
+        bed.get("/x", &other_token).status,
+        429,
+        "the principal counts, not the token"
+    );
     assert_eq!(bed.get("/x", &bob).status, 200);
     bed.clock.advance(Duration::from_secs(61));
     assert_eq!(bed.get("/x", &alice).status, 200);
@@ -282,25 +407,64 @@ fn t09_a_second_token_absent_invalid_and_valid() {
     let actor = atlas(&bed).sign();
     let ops = || Request::get("/api/ops").bearer(&user);
     let seen = assert_forwarded(&bed, Variant::PLAIN, &ops());
-    assert_eq!((seen.header("x-auth-actor"), seen.header(header)), (None, None));
+    assert_eq!(
+        (seen.header("x-auth-actor"), seen.header(header)),
+        (None, None)
+    );
     let seen = assert_forwarded(&bed, Variant::PLAIN, &ops().header(header, &actor));
-    assert_eq!(seen.header("x-auth-actor"), Some("system:serviceaccount:atlas-production:atlas"));
+    assert_eq!(
+        seen.header("x-auth-actor"),
+        Some("system:serviceaccount:atlas-production:atlas")
+    );
     assert_eq!(seen.header(header), None, "never passed as it came");
     assert!(!contains(&seen.bytes(), actor.as_bytes()));
-    for bad in ["garbage".to_owned(), atlas(&bed).expires_in(-100).sign(), user.clone(), atlas(&bed).signed_by(&keys::RSA_2).sign()] {
-        refused_everywhere(&bed, &ops().header(header, &bad), 401, "actor_invalid|several_credentials");
+    for bad in [
+        "garbage".to_owned(),
+        atlas(&bed).expires_in(-100).sign(),
+        user.clone(),
+        atlas(&bed).signed_by(&keys::RSA_2).sign(),
+    ] {
+        refused_everywhere(
+            &bed,
+            &ops().header(header, &bad),
+            401,
+            "actor_invalid|several_credentials",
+        );
     }
-    refused_everywhere(&bed, &Request::get("/api/ops").header(header, &actor), 401, "no_token");
+    refused_everywhere(
+        &bed,
+        &Request::get("/api/ops").header(header, &actor),
+        401,
+        "no_token",
+    );
     let strict = || Request::get("/api/ops-strict").bearer(&user);
     refused_everywhere(&bed, &strict(), 401, "actor_missing");
     forwarded_everywhere(&bed, &strict().header(header, &actor));
     let other = workload(&bed, "atlas-production", "other").sign();
-    refused_everywhere(&bed, &strict().header(header, &other), 403, "condition_actor|caller_not_allowed");
-    let elsewhere = Request::get("/api/own").bearer(&user).header(header, &actor);
+    refused_everywhere(
+        &bed,
+        &strict().header(header, &other),
+        403,
+        "condition_actor|caller_not_allowed",
+    );
+    let elsewhere = Request::get("/api/own")
+        .bearer(&user)
+        .header(header, &actor);
     let seen = assert_forwarded(&bed, Variant::PLAIN, &elsewhere);
-    assert_eq!(seen.header(header), None, "a route that takes none strips it");
-    let seen = assert_forwarded(&bed, Variant::PLAIN, &ops().header("x_tuist_atlas_identity", &actor));
-    assert!(!contains(&seen.bytes(), actor.as_bytes()), "no other spelling passes");
+    assert_eq!(
+        seen.header(header),
+        None,
+        "a route that takes none strips it"
+    );
+    let seen = assert_forwarded(
+        &bed,
+        Variant::PLAIN,
+        &ops().header("x_tuist_atlas_identity", &actor),
+    );
+    assert!(
+        !contains(&seen.bytes(), actor.as_bytes()),
+        "no other spelling passes"
+    );
 }
 
 #[test]
@@ -308,9 +472,19 @@ fn t10_several_policies_by_prefix() {
     let bed = bed();
     let (workload, user) = (atlas(&bed).sign(), tenant(&bed, "acme").sign());
     forwarded_everywhere(&bed, &Request::get("/api/internal/jobs").bearer(&workload));
-    refused_everywhere(&bed, &Request::get("/api/internal/jobs").bearer(&user), 401, "caller_not_allowed");
+    refused_everywhere(
+        &bed,
+        &Request::get("/api/internal/jobs").bearer(&user),
+        401,
+        "caller_not_allowed",
+    );
     forwarded_everywhere(&bed, &Request::get("/api/accounts/acme/x").bearer(&user));
-    refused_everywhere(&bed, &Request::get("/api/accounts/acme/x").bearer(&workload), 403, "caller_not_allowed");
+    refused_everywhere(
+        &bed,
+        &Request::get("/api/accounts/acme/x").bearer(&workload),
+        403,
+        "caller_not_allowed",
+    );
     for path in ["/api", "/api/unknown", "/", "/apix/internal"] {
         for token in [&workload, &user] {
             refused_everywhere(&bed, &Request::get(path).bearer(token), 403, "no_route");
@@ -322,33 +496,80 @@ fn t10_several_policies_by_prefix() {
 fn t11_account_in_the_path_exactly_or_folded() {
     let bed = bed();
     let go = |path: &str, account: &str| Request::get(path).bearer(tenant(&bed, account).sign());
-    for (path, account) in [("/api/accounts/acme/x", "acme"), ("/api/accounts/ACME/x", "acme"), ("/api/accounts/acme/x", "ACME"), ("/api/exact/acme", "acme"), ("/api/exact/%61cme", "acme"), ("/api/exact/a_b", "a_b")] {
+    for (path, account) in [
+        ("/api/accounts/acme/x", "acme"),
+        ("/api/accounts/ACME/x", "acme"),
+        ("/api/accounts/acme/x", "ACME"),
+        ("/api/exact/acme", "acme"),
+        ("/api/exact/%61cme", "acme"),
+        ("/api/exact/a_b", "a_b"),
+    ] {
         forwarded_everywhere(&bed, &go(path, account));
     }
-    for (path, account) in [("/api/exact/ACME", "acme"), ("/api/exact/acme", "ACME"), ("/api/accounts/acmf/x", "acme"), ("/api/accounts/ac%20me/x", "acme"), ("/api/exact/a-b", "a_b"), ("/api/exact/a%5Fb", "aXb"), ("/api/exact/_", "a")] {
+    for (path, account) in [
+        ("/api/exact/ACME", "acme"),
+        ("/api/exact/acme", "ACME"),
+        ("/api/accounts/acmf/x", "acme"),
+        ("/api/accounts/ac%20me/x", "acme"),
+        ("/api/exact/a-b", "a_b"),
+        ("/api/exact/a%5Fb", "aXb"),
+        ("/api/exact/_", "a"),
+    ] {
         refused_everywhere(&bed, &go(path, account), 403, "account_mismatch");
     }
-    for path in ["/api/exact/%2561cme", "/api/exact/acme%2F..", "/api/exact/acme%2fx", "/api/accounts/acme/../other/x", "/api/exact/%25%36%31cme%2541"] {
+    for path in [
+        "/api/exact/%2561cme",
+        "/api/exact/acme%2F..",
+        "/api/exact/acme%2fx",
+        "/api/accounts/acme/../other/x",
+        "/api/exact/%25%36%31cme%2541",
+    ] {
         let status = bed.send(&go(path, "acme")).status;
         assert_eq!(status, 400, "{path}");
     }
-    assert!(bed.upstream.requests().iter().all(|request| !request.target.contains("%25")));
+    assert!(
+        bed.upstream
+            .requests()
+            .iter()
+            .all(|request| !request.target.contains("%25"))
+    );
 }
 
 #[test]
 fn t12_scope_groups_and_write_implies_read_only_where_configured() {
     let bed = bed();
-    let go = |method: &str, scope: &str| Request::new(method, "/api/cache").bearer(tenant(&bed, "acme").claim("scope", scope).sign());
-    for (method, scope) in [("PUT", "ci"), ("GET", "ci"), ("PUT", "account:cache:write"), ("GET", "account:cache:write"), ("GET", "account:cache:read")] {
+    let go = |method: &str, scope: &str| {
+        Request::new(method, "/api/cache").bearer(tenant(&bed, "acme").claim("scope", scope).sign())
+    };
+    for (method, scope) in [
+        ("PUT", "ci"),
+        ("GET", "ci"),
+        ("PUT", "account:cache:write"),
+        ("GET", "account:cache:write"),
+        ("GET", "account:cache:read"),
+    ] {
         forwarded_everywhere(&bed, &go(method, scope));
     }
-    for (method, scope) in [("PUT", "account:cache:read"), ("GET", "project:runs:write"), ("PUT", "cix"), ("GET", "account:cache")] {
+    for (method, scope) in [
+        ("PUT", "account:cache:read"),
+        ("GET", "project:runs:write"),
+        ("PUT", "cix"),
+        ("GET", "account:cache"),
+    ] {
         refused_everywhere(&bed, &go(method, scope), 403, "scope_missing");
     }
     let without = CONFIG.replace(", \"account:cache:write\": [account:cache:read]", "");
     let bed = Setup::bare(&without).issuer_called(KUBERNETES).start();
-    let token = tenant(&bed, "acme").claim("scope", "account:cache:write").sign();
-    assert_refused(&bed, Variant::PLAIN, &Request::get("/api/cache").bearer(token), 403, "scope_missing");
+    let token = tenant(&bed, "acme")
+        .claim("scope", "account:cache:write")
+        .sign();
+    assert_refused(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/api/cache").bearer(token),
+        403,
+        "scope_missing",
+    );
 }
 
 #[test]
@@ -356,20 +577,39 @@ fn t13_opaque_tokens_pass_untouched_on_named_prefixes_only_without_identity() {
     let bed = bed();
     let opaque = "tuist_0190a1b2_c3d4e5f6";
     for variant in Variant::ALL {
-        let seen = assert_forwarded(&bed, variant, &Request::get("/api/projects/x").bearer(opaque));
-        assert_eq!(seen.header("authorization"), Some(&*format!("Bearer {opaque}")));
+        let seen = assert_forwarded(
+            &bed,
+            variant,
+            &Request::get("/api/projects/x").bearer(opaque),
+        );
+        assert_eq!(
+            seen.header("authorization"),
+            Some(&*format!("Bearer {opaque}"))
+        );
         for name in ["x-auth-subject", "x-auth-account", "x-auth-caller"] {
             assert_eq!(seen.header(name), None);
         }
     }
-    for path in ["/api/own", "/api/cache", "/api/accounts/acme/x", "/api/internal/jobs"] {
-        refused_everywhere(&bed, &Request::get(path).bearer(opaque), 401, "token_malformed|token_scheme");
+    for path in [
+        "/api/own",
+        "/api/cache",
+        "/api/accounts/acme/x",
+        "/api/internal/jobs",
+    ] {
+        refused_everywhere(
+            &bed,
+            &Request::get(path).bearer(opaque),
+            401,
+            "token_malformed|token_scheme",
+        );
     }
     refused_everywhere(&bed, &Request::get("/api/projects/x"), 401, "no_token");
     let forged = tenant(&bed, "acme").signed_by(&keys::ES256_1).sign();
     let status = bed.get("/api/projects/x", &forged).status;
     assert_eq!(status, 401, "what is shaped like a JWT must verify");
-    let twice = Request::get("/api/projects/x").bearer(opaque).bearer(opaque);
+    let twice = Request::get("/api/projects/x")
+        .bearer(opaque)
+        .bearer(opaque);
     refused_everywhere(&bed, &twice, 400, "several_credentials");
 }
 
@@ -377,9 +617,18 @@ fn t13_opaque_tokens_pass_untouched_on_named_prefixes_only_without_identity() {
 fn t14_the_verified_principal_as_trusted_headers() {
     let bed = bed();
     let forged = |request: Request| {
-        request.header("X-Auth-Account", "evil").header("x_auth_account", "evil").header("x-auth.account", "evil").header("X_AUTH_SUBJECT", "evil").header("x-auth-caller", "evil")
+        request
+            .header("X-Auth-Account", "evil")
+            .header("x_auth_account", "evil")
+            .header("x-auth.account", "evil")
+            .header("X_AUTH_SUBJECT", "evil")
+            .header("x-auth-caller", "evil")
     };
-    let seen = assert_forwarded(&bed, Variant::PLAIN, &forged(usage("acme", &tenant(&bed, "acme"))));
+    let seen = assert_forwarded(
+        &bed,
+        Variant::PLAIN,
+        &forged(usage("acme", &tenant(&bed, "acme"))),
+    );
     assert_eq!(seen.all("x-auth-account"), ["acme"]);
     assert_eq!(seen.all("x-auth-caller"), ["tenant"]);
     assert!(!contains(&seen.bytes(), b"evil"), "{:?}", seen.headers);
@@ -403,13 +652,21 @@ fn t15_pinned_keys_rotate_without_a_restart() {
     assert_eq!((bed.send(&old).status, bed.send(&new).status), (401, 200));
     std::fs::write(&file, "half a docum").expect("a file");
     bed.clock.advance(Duration::from_secs(16));
-    bed.proxy.await_issuer_events("jwks.refresh_failed", "atlas", 1);
-    assert_eq!((bed.send(&old).status, bed.send(&new).status), (503, 200), "the keys that are held serve on");
+    bed.proxy
+        .await_issuer_events("jwks.refresh_failed", "atlas", 1);
+    assert_eq!(
+        (bed.send(&old).status, bed.send(&new).status),
+        (503, 200),
+        "the keys that are held serve on"
+    );
 }
 
 #[test]
 fn t15_a_changed_key_file_is_noticed_without_being_told() {
-    let bed = Setup::bare(CONFIG).issuer_called(KUBERNETES).system_clock().start();
+    let bed = Setup::bare(CONFIG)
+        .issuer_called(KUBERNETES)
+        .system_clock()
+        .start();
     let new = || usage("acme", &atlas(&bed).key(&keys::RSA_2));
     assert_eq!(bed.send(&new()).status, 401);
     bed.issuer.publish(vec![keys::RSA_2.jwk()]);
@@ -420,7 +677,10 @@ fn t15_a_changed_key_file_is_noticed_without_being_told() {
 #[test]
 fn t17_token_as_the_basic_password_where_the_issuer_says_so() {
     use base64::Engine;
-    let opted = CONFIG.replace("    audiences: [api]\n", "    audiences: [api]\n    token_sources: [basic_password]\n");
+    let opted = CONFIG.replace(
+        "    audiences: [api]\n",
+        "    audiences: [api]\n    token_sources: [basic_password]\n",
+    );
     let bed = Setup::bare(&opted).issuer_called(KUBERNETES).tls().start();
     let basic = |user: &str, password: &str| {
         let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
@@ -440,10 +700,18 @@ fn t17_token_as_the_basic_password_where_the_issuer_says_so() {
     }
     let strict = self::bed();
     let token = tenant(&strict, "acme").sign();
-    refused_everywhere(&strict, &basic("x", &token), 401, "token_scheme|no_token|token_malformed");
+    refused_everywhere(
+        &strict,
+        &basic("x", &token),
+        401,
+        "token_scheme|no_token|token_malformed",
+    );
     let not_opted = Request::get("/api/internal/jobs");
-    let pair = base64::engine::general_purpose::STANDARD.encode(format!("x:{}", atlas(&bed).sign()));
-    let status = bed.send(&not_opted.header("authorization", &format!("Basic {pair}"))).status;
+    let pair =
+        base64::engine::general_purpose::STANDARD.encode(format!("x:{}", atlas(&bed).sign()));
+    let status = bed
+        .send(&not_opted.header("authorization", &format!("Basic {pair}")))
+        .status;
     assert_eq!(status, 401, "the other issuer did not opt in");
 }
 
@@ -453,14 +721,25 @@ fn t18_the_same_scope_is_ones_own_account_for_a_tenant_and_all_for_the_service()
     let token = tenant(&bed, "acme");
     forwarded_everywhere(&bed, &usage("acme", &token));
     refused_everywhere(&bed, &usage("other", &token), 401, "account_mismatch");
-    refused_everywhere(&bed, &usage("acme", &token.clone().claim("scope", "account:cache:read")), 401, "scope_missing");
+    refused_everywhere(
+        &bed,
+        &usage("acme", &token.clone().claim("scope", "account:cache:read")),
+        401,
+        "scope_missing",
+    );
     let service = atlas(&bed).claim("scope", "account:usage:read");
     for account in ["acme", "other", "third"] {
         forwarded_everywhere(&bed, &usage(account, &service));
     }
     let records = bed.proxy.records();
-    let callers: std::collections::BTreeSet<_> = records.iter().filter_map(|record| record["caller"].as_str()).collect();
-    assert!(callers.contains("tenant") && callers.contains("atlas"), "{callers:?}");
+    let callers: std::collections::BTreeSet<_> = records
+        .iter()
+        .filter_map(|record| record["caller"].as_str())
+        .collect();
+    assert!(
+        callers.contains("tenant") && callers.contains("atlas"),
+        "{callers:?}"
+    );
 }
 
 #[test]
@@ -468,26 +747,66 @@ fn t19_service_principals_are_refused_where_an_account_is_needed() {
     let bed = bed();
     let before = Before::now(&bed);
     let service = bed.second.token().sign();
-    refused_everywhere(&bed, &Request::get("/api/any-principal").bearer(&service), 403, "account_required");
+    refused_everywhere(
+        &bed,
+        &Request::get("/api/any-principal").bearer(&service),
+        403,
+        "account_required",
+    );
     let own = Request::get("/api/own").bearer(&service);
     assert_refused(&bed, Variant::PLAIN, &own, 403, "account_required");
     let empty = Request::get("/api/own").bearer(tenant(&bed, "").sign());
     let status = bed.send(&empty).status;
     assert!(matches!(status, 401 | 403), "{status}");
     drop(before);
-    assert!(bed.upstream.requests().iter().all(|request| request.target == "/health"));
-    forwarded_everywhere(&bed, &Request::get("/api/own").bearer(tenant(&bed, "acme").sign()));
-    forwarded_everywhere(&bed, &Request::get("/api/any-principal").bearer(atlas(&bed).sign()));
+    assert!(
+        bed.upstream
+            .requests()
+            .iter()
+            .all(|request| request.target == "/health")
+    );
+    forwarded_everywhere(
+        &bed,
+        &Request::get("/api/own").bearer(tenant(&bed, "acme").sign()),
+    );
+    forwarded_everywhere(
+        &bed,
+        &Request::get("/api/any-principal").bearer(atlas(&bed).sign()),
+    );
 }
 
 #[test]
 fn t20_what_could_be_taken_for_one_another_is_a_configuration_error() {
-    let issuer = |name: &str, iss: &str| format!("  - {{name: {name}, issuer: \"{iss}\", jwks: {{file: \"@DIR@/jwks.json\"}}, audiences: [api]}}\n");
+    let issuer = |name: &str, iss: &str| {
+        format!(
+            "  - {{name: {name}, issuer: \"{iss}\", jwks: {{file: \"@DIR@/jwks.json\"}}, audiences: [api]}}\n"
+        )
+    };
     let tail = "routes: [{path: /x, allow: anyone}]\n";
     let twins = [
-        (format!("issuers:\n{}{}{tail}", issuer("one", "https://a.test"), issuer("two", "https://a.test")), ["one", "two"]),
-        (format!("issuers:\n{}{}{tail}", issuer("same", "https://a.test"), issuer("same", "https://b.test")), ["same", "the other is at line"]),
-        (format!("issuers:\n{}callers: {{first: {{issuer: one, client: c}}, second: {{issuer: one, client: c}}}}\n{tail}", issuer("one", "https://a.test")), ["first", "second"]),
+        (
+            format!(
+                "issuers:\n{}{}{tail}",
+                issuer("one", "https://a.test"),
+                issuer("two", "https://a.test")
+            ),
+            ["one", "two"],
+        ),
+        (
+            format!(
+                "issuers:\n{}{}{tail}",
+                issuer("same", "https://a.test"),
+                issuer("same", "https://b.test")
+            ),
+            ["same", "the other is at line"],
+        ),
+        (
+            format!(
+                "issuers:\n{}callers: {{first: {{issuer: one, client: c}}, second: {{issuer: one, client: c}}}}\n{tail}",
+                issuer("one", "https://a.test")
+            ),
+            ["first", "second"],
+        ),
     ];
     for (lines, names) in &twins {
         let error = Setup::bare(lines).try_start().err().expect("a conflict");
@@ -496,10 +815,20 @@ fn t20_what_could_be_taken_for_one_another_is_a_configuration_error() {
         }
     }
     for reserved in ["anyone", "anonymous", "opaque", "nobody"] {
-        let lines = format!("issuers:\n{}callers: {{{reserved}: {{issuer: one}}}}\n{tail}", issuer("one", "https://a.test"));
-        let error = Setup::bare(&lines).try_start().err().expect("a reserved name");
+        let lines = format!(
+            "issuers:\n{}callers: {{{reserved}: {{issuer: one}}}}\n{tail}",
+            issuer("one", "https://a.test")
+        );
+        let error = Setup::bare(&lines)
+            .try_start()
+            .err()
+            .expect("a reserved name");
         assert!(error.contains(reserved), "{error}");
     }
-    let fine = format!("issuers:\n{}{}callers: {{all: {{issuer: one}}, some: {{issuer: one, client: c}}}}\n{tail}", issuer("one", "https://a.test"), issuer("two", "https://b.test"));
+    let fine = format!(
+        "issuers:\n{}{}callers: {{all: {{issuer: one}}, some: {{issuer: one, client: c}}}}\n{tail}",
+        issuer("one", "https://a.test"),
+        issuer("two", "https://b.test")
+    );
     Setup::bare(&fine).start();
 }

@@ -149,8 +149,13 @@ impl Connection {
 
     /// Reads one interim answer (100, 103).
     pub fn read_interim(&mut self) -> u16 {
-        let head = self.stream.take_until(b"\r\n\r\n").expect("an interim answer");
-        String::from_utf8_lossy(&head)[9..12].parse().expect("a status")
+        let head = self
+            .stream
+            .take_until(b"\r\n\r\n")
+            .expect("an interim answer");
+        String::from_utf8_lossy(&head)[9..12]
+            .parse()
+            .expect("a status")
     }
 
     /// Reads the whole answer to a request with `method`.
@@ -173,7 +178,9 @@ impl Connection {
             let section = [b"\r\n".as_slice(), &self.stream.take_trailers()?].concat();
             response.trailers = header_lines(&section);
         } else if let Some(length) = response.header("content-length") {
-            response.body = self.stream.take(length.parse().map_err(io::Error::other)?)?;
+            response.body = self
+                .stream
+                .take(length.parse().map_err(io::Error::other)?)?;
         } else {
             response.body = self.stream.take_all()?;
         }

@@ -119,7 +119,10 @@ impl H2Connection {
 
 /// Whether the `h2` crate can say this request at all; what it cannot is said by `raw_h2`.
 pub fn can_say(request: &Request) -> bool {
-    request.target.parse::<http::uri::PathAndQuery>().is_ok_and(|target| target.as_str() == request.target)
+    request
+        .target
+        .parse::<http::uri::PathAndQuery>()
+        .is_ok_and(|target| target.as_str() == request.target)
         && request.target.starts_with('/')
         && request.host.parse::<http::uri::Authority>().is_ok()
         && http::Method::from_bytes(request.method.as_bytes()).is_ok()
@@ -128,7 +131,11 @@ pub fn can_say(request: &Request) -> bool {
                 && http::HeaderValue::from_bytes(value.as_bytes()).is_ok()
                 && !matches!(
                     name.to_ascii_lowercase().as_str(),
-                    "connection" | "transfer-encoding" | "upgrade" | "keep-alive" | "proxy-connection"
+                    "connection"
+                        | "transfer-encoding"
+                        | "upgrade"
+                        | "keep-alive"
+                        | "proxy-connection"
                 )
         })
 }
@@ -225,6 +232,8 @@ impl H2Stream {
     pub fn trailers(&mut self) -> Result<Vec<(String, String)>, Failure> {
         let mut body = self.body.take().expect("the body comes first");
         let trailers = wait(async move { body.trailers().await })?;
-        Ok(trailers.map(|trailers| lines(&trailers)).unwrap_or_default())
+        Ok(trailers
+            .map(|trailers| lines(&trailers))
+            .unwrap_or_default())
     }
 }

@@ -80,8 +80,16 @@ async fn answer(
     let (parts, mut body) = request.into_parts();
     let mut seen = H2Captured {
         method: parts.method.to_string(),
-        path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-        authority: parts.uri.authority().map(ToString::to_string).unwrap_or_default(),
+        path: parts
+            .uri
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        authority: parts
+            .uri
+            .authority()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         headers: parts.headers,
         body: Vec::new(),
         trailers: None,

@@ -37,7 +37,10 @@ struct Shared(Arc<(Mutex<State>, Condvar)>);
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -176,7 +179,11 @@ fn serve(shared: &Shared, exchange: &mut Exchange<'_>) -> io::Result<Next> {
     let path = exchange.request.target.clone();
     if path.contains("/.well-known/") {
         shared.change(|state| state.discoveries += 1);
-        let host = exchange.request.header("host").unwrap_or_default().to_owned();
+        let host = exchange
+            .request
+            .header("host")
+            .unwrap_or_default()
+            .to_owned();
         let issuer = format!("http://{host}");
         let document = json!({
             "issuer": issuer,
@@ -222,7 +229,9 @@ fn misbehave(shared: &Shared, exchange: &mut Exchange<'_>) -> io::Result<Next> {
                 shared
                     .0
                     .1
-                    .wait_timeout_while(shared.lock(), PATIENCE * 2, |state| state.mode == Mode::Hang)
+                    .wait_timeout_while(shared.lock(), PATIENCE * 2, |state| {
+                        state.mode == Mode::Hang
+                    })
                     .unwrap_or_else(std::sync::PoisonError::into_inner),
             );
             Ok(Next::Close)

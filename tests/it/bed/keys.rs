@@ -106,7 +106,11 @@ impl Key {
         let (n, rest) = element(sequence);
         let (e, _) = element(rest);
         let trim = |number: &[u8]| -> Vec<u8> {
-            number.iter().copied().skip_while(|byte| *byte == 0).collect()
+            number
+                .iter()
+                .copied()
+                .skip_while(|byte| *byte == 0)
+                .collect()
         };
         (trim(n), trim(e))
     }
@@ -130,7 +134,11 @@ impl Key {
             Pair::Ecdsa(pair) => {
                 let point = pair.public_key().as_ref();
                 let (x, y) = point[1..].split_at((point.len() - 1) / 2);
-                let crv = if self.alg == "ES256" { "P-256" } else { "P-384" };
+                let crv = if self.alg == "ES256" {
+                    "P-256"
+                } else {
+                    "P-384"
+                };
                 json!({"kty": "EC", "crv": crv, "x": b64(x), "y": b64(y)})
             }
             Pair::Ed25519(pair) => {

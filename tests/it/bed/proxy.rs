@@ -118,7 +118,9 @@ impl Proxy {
             .expect("a running app")
             .send(job)
             .expect("a running app");
-        result.recv_timeout(PATIENCE).expect("the app took too long")
+        result
+            .recv_timeout(PATIENCE)
+            .expect("the app took too long")
     }
 
     /// The only listener, or the plain one of several.
@@ -159,7 +161,10 @@ impl Proxy {
     pub fn admin_get(&self, path: &str) -> Response {
         let host = self.admin.to_string();
         Connection::open(self.admin).exchange(
-            Request::get(path).host(&host).header("connection", "close").bytes(),
+            Request::get(path)
+                .host(&host)
+                .header("connection", "close")
+                .bytes(),
         )
     }
 
@@ -195,7 +200,8 @@ impl Proxy {
 
     /// Drains and stops; returns when the app has ended.
     pub fn stop(mut self) -> Stopping {
-        self.stops_in_order.store(true, std::sync::atomic::Ordering::Release);
+        self.stops_in_order
+            .store(true, std::sync::atomic::Ordering::Release);
         self.jobs = None;
         Stopping { proxy: self }
     }
@@ -211,12 +217,22 @@ impl Proxy {
 
     /// Decision records so far.
     pub fn records(&self) -> Vec<Value> {
-        self.lines().parsed.iter().filter(|line| is_record(line)).cloned().collect()
+        self.lines()
+            .parsed
+            .iter()
+            .filter(|line| is_record(line))
+            .cloned()
+            .collect()
     }
 
     /// Events so far: everything that is no decision record.
     pub fn events(&self) -> Vec<Value> {
-        self.lines().parsed.iter().filter(|line| !is_record(line)).cloned().collect()
+        self.lines()
+            .parsed
+            .iter()
+            .filter(|line| !is_record(line))
+            .cloned()
+            .collect()
     }
 
     /// Waits until there are `n` decision records and returns all.
@@ -236,9 +252,17 @@ impl Proxy {
             })
             .expect("lines");
         let text = lines.all.join("\n");
-        let found = lines.parsed.iter().filter(|line| wanted(line)).cloned().collect();
+        let found = lines
+            .parsed
+            .iter()
+            .filter(|line| wanted(line))
+            .cloned()
+            .collect();
         drop(lines);
-        assert!(!timeout.timed_out(), "waited in vain for {n} of {what} in\n{text}");
+        assert!(
+            !timeout.timed_out(),
+            "waited in vain for {n} of {what} in\n{text}"
+        );
         found
     }
 
@@ -253,19 +277,25 @@ impl Proxy {
     /// Events of that name about that issuer so far.
     pub fn issuer_events(&self, name: &str, issuer: &str) -> usize {
         let events = self.events();
-        events.iter().filter(|line| line["event"] == name && line["issuer"] == issuer).count()
+        events
+            .iter()
+            .filter(|line| line["event"] == name && line["issuer"] == issuer)
+            .count()
     }
 
     /// Waits until an event of that name about that issuer was logged `n` times.
     #[track_caller]
     pub fn await_issuer_events(&self, name: &str, issuer: &str, n: usize) {
-        self.await_lines(name, n, |line| line["event"] == name && line["issuer"] == issuer);
+        self.await_lines(name, n, |line| {
+            line["event"] == name && line["issuer"] == issuer
+        });
     }
 
     /// Waits for an event of that name.
     #[track_caller]
     pub fn await_event(&self, name: &str) -> Value {
-        self.await_lines(name, 1, |line| is_event(line, name)).remove(0)
+        self.await_lines(name, 1, |line| is_event(line, name))
+            .remove(0)
     }
 }
 
@@ -289,7 +319,11 @@ impl Stopping {
         let ended = self.proxy.ended.take().expect("an end");
         // The sender is dropped at the end.
         let outcome = ended.lock().expect("an end").recv_timeout(PATIENCE);
-        assert_eq!(outcome, Err(std::sync::mpsc::RecvTimeoutError::Disconnected), "the end");
+        assert_eq!(
+            outcome,
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected),
+            "the end"
+        );
     }
 }
 

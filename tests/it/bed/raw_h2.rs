@@ -85,7 +85,12 @@ pub fn ask(
         bytes.extend(frame(DATA, flags, 1, body));
     }
     if let Some(trailers) = trailers {
-        bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(trailers)));
+        bytes.extend(frame(
+            HEADERS,
+            END_HEADERS | END_STREAM,
+            1,
+            &block(trailers),
+        ));
     }
     connection.send(bytes);
     outcome(&mut connection)
@@ -100,7 +105,9 @@ pub fn outcome(connection: &mut Connection) -> Outcome {
         match kind {
             HEADERS => return Outcome::Status(status(&payload)),
             RST_STREAM => return Outcome::Reset(number(&payload)),
-            GOAWAY if number(&payload[4..]) != 0 => return Outcome::Closed(Some(number(&payload[4..]))),
+            GOAWAY if number(&payload[4..]) != 0 => {
+                return Outcome::Closed(Some(number(&payload[4..])));
+            }
             SETTINGS if flags & 1 == 0 => {
                 connection.send(frame(SETTINGS, 1, 0, &[]));
             }
@@ -151,7 +158,11 @@ fn huffman_digits(bytes: &[u8]) -> Vec<u8> {
         .iter()
         .flat_map(|byte| (0..8).rev().map(move |bit| (byte >> bit) & 1))
         .collect();
-    let value = |at: usize, n: usize| bits[at..at + n].iter().fold(0_u8, |sum, bit| sum << 1 | bit);
+    let value = |at: usize, n: usize| {
+        bits[at..at + n]
+            .iter()
+            .fold(0_u8, |sum, bit| sum << 1 | bit)
+    };
     let (mut digits, mut at) = (Vec::new(), 0);
     while digits.len() < 3 {
         let five = value(at, 5);

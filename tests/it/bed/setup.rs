@@ -161,7 +161,7 @@ impl Setup {
             String::new()
         } else {
             format!(
-            "inbound:\n  - name: plain\n    listen: 127.0.0.1:0\n    upstream: {url}{inbound}{tls_listener}\n"
+                "inbound:\n  - name: plain\n    listen: 127.0.0.1:0\n    upstream: {url}{inbound}{tls_listener}\n"
             )
         };
         let head = self.head.replace("@WORKERS@", &self.workers.to_string());
@@ -176,7 +176,8 @@ impl Setup {
                 ("@UPSTREAM@".into(), url),
             ],
         };
-        fill.pairs.push(("@HEAD@".into(), format!("{head}{listeners}")));
+        fill.pairs
+            .push(("@HEAD@".into(), format!("{head}{listeners}")));
         let text = fill.apply(&format!("@HEAD@{}", self.config));
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, &text).expect("a file");
@@ -251,7 +252,8 @@ impl Bed {
         self.issuer.write_jwks(&self.dir.path().join("jwks.json"));
         // Files are looked at every 15 s of the proxy's clock; a watcher may be faster.
         self.clock.advance(std::time::Duration::from_secs(16));
-        self.proxy.await_issuer_events("jwks.refreshed", name, before + 1);
+        self.proxy
+            .await_issuer_events("jwks.refreshed", name, before + 1);
     }
 
     /// Reloads with other lines (standard issuer and first lines as started).
@@ -268,6 +270,7 @@ impl Bed {
     /// # Errors
     /// What `check` would print.
     pub fn reload_bare(&self, lines: &str) -> Result<u64, String> {
-        self.proxy.reload(&self.fill.apply(&format!("@HEAD@{lines}")))
+        self.proxy
+            .reload(&self.fill.apply(&format!("@HEAD@{lines}")))
     }
 }

@@ -24,7 +24,9 @@ fn authority() -> &'static Authority {
     AUTHORITY.get_or_init(|| {
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(rcgen::DnType::CommonName, "bed authority");
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "bed authority");
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
         let dir = tempfile::tempdir().expect("a directory");
@@ -35,7 +37,11 @@ fn authority() -> &'static Authority {
         write("ca.crt", &issuer.pem());
         write("tls.crt", &server.certificate);
         write("tls.key", &server.key);
-        Authority { issuer, dir, server }
+        Authority {
+            issuer,
+            dir,
+            server,
+        }
     })
 }
 

@@ -96,7 +96,10 @@ pub struct Shared {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.state
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -193,9 +196,11 @@ impl Exchange<'_> {
     /// Reads the body and answers.
     pub fn answer(&mut self, status: u16, headers: &str, body: &[u8]) -> io::Result<Next> {
         self.body()?;
-        let mut bytes =
-            format!("HTTP/1.1 {status} Scripted\r\n{headers}content-length: {}\r\n\r\n", body.len())
-                .into_bytes();
+        let mut bytes = format!(
+            "HTTP/1.1 {status} Scripted\r\n{headers}content-length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
         if self.request.method != "HEAD" {
             bytes.extend_from_slice(body);
         }
@@ -387,7 +392,10 @@ impl Upstream {
     pub fn await_complete(&self) -> Captured {
         self.shared
             .wait("a complete request", |state| {
-                state.requests.last().is_some_and(|request| request.complete)
+                state
+                    .requests
+                    .last()
+                    .is_some_and(|request| request.complete)
             })
             .requests
             .last()
@@ -404,7 +412,10 @@ impl Upstream {
 
     /// Waits until at most `n` connections are open.
     pub fn await_open(&self, n: usize) {
-        drop(self.shared.wait(&format!("{n} open connections"), |state| state.open <= n));
+        drop(
+            self.shared
+                .wait(&format!("{n} open connections"), |state| state.open <= n),
+        );
     }
 
     /// Forgets what was captured.
@@ -472,7 +483,9 @@ fn connection(number: usize, wire: Box<dyn Wire>, shared: &Shared, script: &Scri
     let mut reset = false;
     while let Ok(head) = stream.take_until(b"\r\n\r\n") {
         let request = Captured::parse(number, head);
-        let bodyless = request.header("content-length").is_none_or(|length| length == "0")
+        let bodyless = request
+            .header("content-length")
+            .is_none_or(|length| length == "0")
             && request.header("transfer-encoding").is_none();
         let request = Captured {
             complete: bodyless,

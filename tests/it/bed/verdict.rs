@@ -120,7 +120,11 @@ impl Before {
 #[track_caller]
 fn record_of(bed: &Bed, response: &Response) -> Value {
     let id = response.header("x-request-id").unwrap_or_else(|| {
-        panic!("no request id in {:?}\n{}", response.headers, bed.proxy.log_text());
+        panic!(
+            "no request id in {:?}\n{}",
+            response.headers,
+            bed.proxy.log_text()
+        );
     });
     bed.proxy.await_record(id)
 }
@@ -151,7 +155,10 @@ pub fn assert_refused(
 #[track_caller]
 pub fn assert_recorded(record: &Value, status: u16, reason: &str) {
     let recorded = record["reason"].as_str().unwrap_or_default();
-    assert!(reason.split('|').any(|reason| reason == recorded), "want {reason}: {record}");
+    assert!(
+        reason.split('|').any(|reason| reason == recorded),
+        "want {reason}: {record}"
+    );
     assert_eq!(record["status"], status, "{record}");
     let decision = if status < 500 { "denied" } else { "errored" };
     assert_eq!(record["decision"], decision, "{record}");
@@ -164,9 +171,19 @@ pub fn assert_raw_refused(bed: &Bed, bytes: &[u8], status: u16, reason: &str) ->
     let mut connection = bed.proxy.connect();
     let response = connection
         .send(bytes)
-        .read_to(if bytes.starts_with(b"HEAD ") { "HEAD" } else { "GET" })
+        .read_to(if bytes.starts_with(b"HEAD ") {
+            "HEAD"
+        } else {
+            "GET"
+        })
         .unwrap_or_else(|error| panic!("no answer to {}: {error}", show(bytes)));
-    assert_eq!(response.status, status, "{}\n{}", show(bytes), show(&response.body));
+    assert_eq!(
+        response.status,
+        status,
+        "{}\n{}",
+        show(bytes),
+        show(&response.body)
+    );
     connection.half_close();
     connection.assert_closed();
     before.assert_nothing_upstream(bed, &show(bytes));
@@ -183,12 +200,20 @@ pub fn assert_forwarded(bed: &Bed, variant: Variant, request: &Request) -> Captu
         200,
         "{variant:?} {request:?}\n{}\n{:?}",
         show(&response.body),
-        response.header("x-request-id").map(|id| bed.proxy.await_record(id))
+        response
+            .header("x-request-id")
+            .map(|id| bed.proxy.await_record(id))
     );
     let requests = bed.upstream.requests();
-    assert_eq!(requests.len(), before.upstream.2 + 1, "{variant:?} {request:?}");
+    assert_eq!(
+        requests.len(),
+        before.upstream.2 + 1,
+        "{variant:?} {request:?}"
+    );
     let seen = requests[before.upstream.2].clone();
-    let id = seen.header("x-request-id").expect("the upstream is told the request id");
+    let id = seen
+        .header("x-request-id")
+        .expect("the upstream is told the request id");
     let record = bed.proxy.await_record(id);
     assert_eq!(record["decision"], "allowed", "{record}");
     assert_eq!(record["status"], 200, "{record}");
@@ -225,8 +250,17 @@ pub fn reconcile(bed: &Bed) {
     };
     let sum = of("allowed") + of("denied") + of("errored");
     assert!(requests > 0.0, "no requests were counted");
-    assert!((sum - requests).abs() < 0.5, "{sum} of {requests} requests have a decision");
+    assert!(
+        (sum - requests).abs() < 0.5,
+        "{sum} of {requests} requests have a decision"
+    );
     let records = bed.proxy.records();
-    let records = records.iter().filter(|record| record["type"] == "request").count() as f64;
-    assert!((records - requests).abs() < 0.5, "{records} records of {requests} requests");
+    let records = records
+        .iter()
+        .filter(|record| record["type"] == "request")
+        .count() as f64;
+    assert!(
+        (records - requests).abs() < 0.5,
+        "{records} records of {requests} requests"
+    );
 }

@@ -12,14 +12,28 @@ fn invariant_18_exactly_one_credential() {
     let twice = Request::get("/any/x").bearer(&token).bearer(&token);
     refused_everywhere(&bed, &twice, 400, "several_credentials");
     let other = bed.token().claim("sub", "bob").sign();
-    let mixed = Request::get("/any/x").bearer(&token).header("Authorization", &format!("Basic {other}"));
+    let mixed = Request::get("/any/x")
+        .bearer(&token)
+        .header("Authorization", &format!("Basic {other}"));
     refused_everywhere(&bed, &mixed, 400, "several_credentials");
     let reason = "several_credentials|token_malformed|token_scheme|no_token";
     for value in [
-        format!("Bearer {token}, Bearer {token}"), format!("Bearer {token},Bearer {other}"), format!("Bearer {token} {other}"),
-        format!("Bearer  {token}"), format!("Bearer\t{token}"), format!("Bearer {token}, x"), format!("Bearer {token};x"),
-        format!("Bearer:{token}"), format!("Bearer{token}"), "Bearer".to_owned(), format!("Token {token}"), token.clone(),
-        format!("Bearer \"{token}\""), format!("Basic {token}"), format!("DPoP {token}"), format!("Negotiate {token}"),
+        format!("Bearer {token}, Bearer {token}"),
+        format!("Bearer {token},Bearer {other}"),
+        format!("Bearer {token} {other}"),
+        format!("Bearer  {token}"),
+        format!("Bearer\t{token}"),
+        format!("Bearer {token}, x"),
+        format!("Bearer {token};x"),
+        format!("Bearer:{token}"),
+        format!("Bearer{token}"),
+        "Bearer".to_owned(),
+        format!("Token {token}"),
+        token.clone(),
+        format!("Bearer \"{token}\""),
+        format!("Basic {token}"),
+        format!("DPoP {token}"),
+        format!("Negotiate {token}"),
     ] {
         for variant in Variant::ALL {
             let request = Request::get("/any/x").header("authorization", &value);
@@ -45,9 +59,16 @@ fn invariant_18_a_token_in_query_or_cookie_is_none() {
         Request::get("/any/x").header("cookie", &format!("access_token={token}; token={token}")),
         Request::get("/any/x").header("x-access-token", &token),
         Request::get("/any/x").header("proxy-authorization", &format!("Bearer {token}")),
-        Request::get("/any/x").header("sec-websocket-protocol", &format!("base64url.bearer.authorization.k8s.io.{token}")),
+        Request::get("/any/x").header(
+            "sec-websocket-protocol",
+            &format!("base64url.bearer.authorization.k8s.io.{token}"),
+        ),
     ] {
         refused_everywhere(&bed, &request, 401, "no_token");
     }
-    assert_forwarded(&bed, Variant::PLAIN, &Request::get("/any/x?access_tokens=1").bearer(&token));
+    assert_forwarded(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/any/x?access_tokens=1").bearer(&token),
+    );
 }

@@ -12,9 +12,18 @@ const BAD: &[(&str, &str)] = &[
     ("routes: []\n", "routes"),
     ("routes: null\n", "routes"),
     ("routes: {}\n", "routes"),
-    ("exmpt: [/health]\nroutes: [{path: /health, allow: anyone}]\n", "exmpt"),
-    ("routes: [{path: /health, allow: anyone}]\nroutes: [{path: /**, allow: anyone}]\n", "routes"),
-    ("routes: [{path: /health, allow: anyone}]\n---\nroutes: []\n", "document"),
+    (
+        "exmpt: [/health]\nroutes: [{path: /health, allow: anyone}]\n",
+        "exmpt",
+    ),
+    (
+        "routes: [{path: /health, allow: anyone}]\nroutes: [{path: /**, allow: anyone}]\n",
+        "routes",
+    ),
+    (
+        "routes: [{path: /health, allow: anyone}]\n---\nroutes: []\n",
+        "document",
+    ),
     ("routes: [{path: /health}]\n", "allow"),
     ("routes: [{path: /health, allow: }]\n", "allow"),
     ("routes: [{path: /health, allow: []}]\n", "allow"),
@@ -24,11 +33,23 @@ const BAD: &[(&str, &str)] = &[
     ("routes: [{path: /health, alow: anyone}]\n", "alow"),
     ("routes: [{path: health, allow: anyone}]\n", "path"),
     ("routes: [{path: /a/**/b, allow: anyone}]\n", "path"),
-    ("routes: [{path: /a, allow: {issuer: nobody-configured}}]\n", "nobody-configured"),
+    (
+        "routes: [{path: /a, allow: {issuer: nobody-configured}}]\n",
+        "nobody-configured",
+    ),
     ("routes: [{path: /a, allow: {GET: }}]\n", "GET"),
-    ("routes: [{path: \"/u/{account}\", allow: {issuer: main, account: {account}}}]\n", "account"),
-    ("routes: [{path: /a, allow: anyone, near_miss: maybe}]\n", "near_miss"),
-    ("routes: [{path: /a, allow: anyone, mode: observe}]\n", "until"),
+    (
+        "routes: [{path: \"/u/{account}\", allow: {issuer: main, account: {account}}}]\n",
+        "account",
+    ),
+    (
+        "routes: [{path: /a, allow: anyone, near_miss: maybe}]\n",
+        "near_miss",
+    ),
+    (
+        "routes: [{path: /a, allow: anyone, mode: observe}]\n",
+        "until",
+    ),
     ("routes: [{path: /a, allow: anyone}\n", ""),
     ("\tnonsense", ""),
 ];
@@ -45,7 +66,10 @@ fn invariant_33_a_configuration_without_a_rule_does_not_start() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("config.yaml");
         std::fs::write(&path, whole).expect("a file");
-        assert!(crate::bed::Proxy::try_start(&path, &clock, &[]).is_err(), "{whole:?}");
+        assert!(
+            crate::bed::Proxy::try_start(&path, &clock, &[]).is_err(),
+            "{whole:?}"
+        );
     }
     Setup::new("routes: [{path: /health, allow: anyone}]\n").start();
 }
@@ -61,7 +85,8 @@ fn invariant_33_a_bad_reload_keeps_the_last_good() {
         assert_eq!(bed.send(&Request::get("/x")).status, 401, "{lines:?}");
         assert_eq!(bed.get("/x", &token).status, 200, "{lines:?}");
     }
-    bed.reload("routes: [{path: /x, allow: nobody}]\n").expect("a good one");
+    bed.reload("routes: [{path: /x, allow: nobody}]\n")
+        .expect("a good one");
     assert_eq!(bed.get("/x", &token).status, 403);
 }
 
@@ -71,7 +96,10 @@ const BROKEN: &[(&str, u16)] = &[
     ("garbage\r\n\r\n", 502),
     ("HTTP/1.1 200\r\n", 502),
     ("HTTP/1.1 999999 x\r\n\r\n", 502),
-    ("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", 502),
+    (
+        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
+        502,
+    ),
     ("HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\nab", 502),
     ("HTTP/1.1 200 OK\r\nx: a\0b\r\n\r\n", 502),
 ];
@@ -91,7 +119,12 @@ fn invariant_34_a_broken_upstream_is_a_502_and_the_next_request_is_served() {
         let token = bed.token().sign();
         let response = bed.send(&Request::post("/any/x", "body").bearer(&token));
         assert_eq!(response.status, *status, "{}", answer.escape_debug());
-        assert_eq!(bed.upstream.requests().len(), 1, "a POST is sent once: {}", answer.escape_debug());
+        assert_eq!(
+            bed.upstream.requests().len(),
+            1,
+            "a POST is sent once: {}",
+            answer.escape_debug()
+        );
         assert_eq!(bed.send(&Request::get("/health")).status, 200);
         assert_eq!(bed.send(&Request::get("/any/x")).status, 401);
         bed.proxy.await_records(3);
@@ -134,5 +167,9 @@ fn invariant_34_hostile_tokens_and_heads_do_not_end_the_process() {
         client.half_close();
         client.read_end();
     }
-    assert_forwarded(&bed, Variant::PLAIN, &Request::get("/any/x").bearer(bed.token().sign()));
+    assert_forwarded(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/any/x").bearer(bed.token().sign()),
+    );
 }

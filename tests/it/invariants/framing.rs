@@ -1,8 +1,8 @@
 //! Invariants 24 to 26: one reading of every message. A table of raw bytes, what they get, and what the upstream sees.
 
 use crate::bed::{
-    Bed, Before, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused, assert_recorded, contains,
-    show,
+    Bed, Before, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused,
+    assert_recorded, contains, show,
 };
 
 const OPEN: &str = "routes: [{path: /**, allow: anyone}]\n";
@@ -14,16 +14,34 @@ fn open() -> Bed {
 /// What is refused: the bytes after `POST / HTTP/1.1\r\nhost: a\r\n` unless they start with a request line themselves.
 const REFUSED: &[(&str, &str)] = &[
     // Content-Length and Transfer-Encoding together, in any order and number.
-    ("content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", FRAMING),
-    ("transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n", FRAMING),
-    ("transfer-encoding: chunked\r\ncontent-length: 0\r\n\r\n0\r\n\r\n", FRAMING),
-    ("content-length: 0\r\ntransfer-encoding: identity\r\n\r\n", FRAMING),
+    (
+        "content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        FRAMING,
+    ),
+    (
+        "transfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n0\r\n\r\n",
+        FRAMING,
+    ),
+    (
+        "transfer-encoding: chunked\r\ncontent-length: 0\r\n\r\n0\r\n\r\n",
+        FRAMING,
+    ),
+    (
+        "content-length: 0\r\ntransfer-encoding: identity\r\n\r\n",
+        FRAMING,
+    ),
     // Transfer-Encoding that is not exactly one `chunked`.
     ("transfer-encoding: gzip\r\n\r\n", FRAMING),
     ("transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", FRAMING),
     ("transfer-encoding: chunked, gzip\r\n\r\n0\r\n\r\n", FRAMING),
-    ("transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n", FRAMING),
-    ("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", FRAMING),
+    (
+        "transfer-encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+        FRAMING,
+    ),
+    (
+        "transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        FRAMING,
+    ),
     ("transfer-encoding: identity\r\n\r\n", FRAMING),
     ("transfer-encoding: xchunked\r\n\r\n0\r\n\r\n", FRAMING),
     ("transfer-encoding: chunkedx\r\n\r\n0\r\n\r\n", FRAMING),
@@ -37,8 +55,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("transfer-encoding\t: chunked\r\n\r\n0\r\n\r\n", SYNTAX),
     (" transfer-encoding: chunked\r\n\r\n0\r\n\r\n", SYNTAX),
     // Content-Length that is not one plain number.
-    ("content-length: 4\r\ncontent-length: 5\r\n\r\nabcde", FRAMING),
-    ("content-length: 4\r\ncontent-length: 4\r\n\r\nabcd", FRAMING),
+    (
+        "content-length: 4\r\ncontent-length: 5\r\n\r\nabcde",
+        FRAMING,
+    ),
+    (
+        "content-length: 4\r\ncontent-length: 4\r\n\r\nabcd",
+        FRAMING,
+    ),
     ("content-length: 4, 4\r\n\r\nabcd", FRAMING),
     ("content-length: 4,5\r\n\r\nabcde", FRAMING),
     ("content-length: +4\r\n\r\nabcd", FRAMING),
@@ -92,8 +116,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("P(ST / HTTP/1.1\r\nhost: a\r\n\r\n", LINE),
     ("POST /\x01 HTTP/1.1\r\nhost: a\r\n\r\n", LINE),
     // HTTP/1.0 has no Transfer-Encoding.
-    ("POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", FRAMING),
-    ("POST / HTTP/1.0\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", FRAMING),
+    (
+        "POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        FRAMING,
+    ),
+    (
+        "POST / HTTP/1.0\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        FRAMING,
+    ),
     // The authority (invariant 26).
     ("GET / HTTP/1.1\r\n\r\n", AUTHORITY),
     ("GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n", AUTHORITY),
@@ -123,7 +153,9 @@ const LINE: &str = "malformed_syntax|malformed_target|version_not_supported";
 const AUTHORITY: &str = "malformed_authority|malformed_target|malformed_syntax";
 
 fn message(row: &str) -> Vec<u8> {
-    let whole = ["GET ", "POST", " POST", "P(ST"].iter().any(|line| row.starts_with(line));
+    let whole = ["GET ", "POST", " POST", "P(ST"]
+        .iter()
+        .any(|line| row.starts_with(line));
     if whole {
         row.as_bytes().to_vec()
     } else {
@@ -138,7 +170,10 @@ fn invariant_24_and_26_ambiguous_messages_are_refused_and_the_connection_closed(
     for (row, reason) in REFUSED {
         let mut bytes = message(row);
         bytes.extend_from_slice(b"GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n");
-        let status = if row.starts_with("POST / HTTP/1.01") || row.starts_with("POST / http") || row.contains("HTTP/11") {
+        let status = if row.starts_with("POST / HTTP/1.01")
+            || row.starts_with("POST / http")
+            || row.contains("HTTP/11")
+        {
             let status = bed.proxy.connect().exchange(&bytes).status;
             bed.proxy.await_records(1);
             assert!(matches!(status, 400 | 505), "{status} for {}", show(&bytes));
@@ -158,9 +193,14 @@ fn invariant_24_and_26_the_same_as_the_second_message_of_a_connection() {
     for (row, _) in REFUSED {
         let bytes = message(row);
         let mut connection = bed.proxy.connect();
-        connection.exchange("GET /health HTTP/1.1\r\nhost: a\r\n\r\n").expect(200);
+        connection
+            .exchange("GET /health HTTP/1.1\r\nhost: a\r\n\r\n")
+            .expect(200);
         let before = Before::now(&bed);
-        let status = connection.send(&bytes).read_to("GET").map_or(0, |response| response.status);
+        let status = connection
+            .send(&bytes)
+            .read_to("GET")
+            .map_or(0, |response| response.status);
         assert!(matches!(status, 400 | 505), "{status} for {}", show(&bytes));
         connection.half_close();
         connection.assert_closed();
@@ -170,14 +210,46 @@ fn invariant_24_and_26_the_same_as_the_second_message_of_a_connection() {
 
 /// What passes: the message, and exactly what the upstream sees of its framing and body.
 const PASSED: &[(&str, &str, &str)] = &[
-    ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nabcd", "content-length: 4", "abcd"),
-    ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", "content-length: 0", ""),
-    ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length:4\r\n\r\nabcd", "content-length: 4", "abcd"),
-    ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: \t4 \r\n\r\nabcd", "content-length: 4", "abcd"),
-    ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n", "transfer-encoding: chunked", "abcd"),
-    ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4;ext=1\r\nabcd\r\n0;ext\r\n\r\n", "transfer-encoding: chunked", "abcd"),
-    ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0004\r\nabcd\r\n000\r\n\r\n", "transfer-encoding: chunked", "abcd"),
-    ("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n", "transfer-encoding: chunked", "0123456789"),
+    (
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nabcd",
+        "content-length: 4",
+        "abcd",
+    ),
+    (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+        "content-length: 0",
+        "",
+    ),
+    (
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length:4\r\n\r\nabcd",
+        "content-length: 4",
+        "abcd",
+    ),
+    (
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: \t4 \r\n\r\nabcd",
+        "content-length: 4",
+        "abcd",
+    ),
+    (
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4\r\nabcd\r\n0\r\n\r\n",
+        "transfer-encoding: chunked",
+        "abcd",
+    ),
+    (
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n4;ext=1\r\nabcd\r\n0;ext\r\n\r\n",
+        "transfer-encoding: chunked",
+        "abcd",
+    ),
+    (
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n0004\r\nabcd\r\n000\r\n\r\n",
+        "transfer-encoding: chunked",
+        "abcd",
+    ),
+    (
+        "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nA\r\n0123456789\r\n0\r\n\r\n",
+        "transfer-encoding: chunked",
+        "0123456789",
+    ),
     ("POST / HTTP/1.1\r\nhost: a\r\n\r\n", "", ""),
     ("GET / HTTP/1.1\r\nhost: a\r\nx-empty:\r\n\r\n", "", ""),
     ("GET / HTTP/1.1\r\nhost: A.Test.:8080\r\n\r\n", "", ""),
@@ -197,24 +269,60 @@ fn invariant_24_framing_is_made_anew_for_the_upstream() {
         let lines: Vec<String> = seen
             .headers
             .iter()
-            .filter(|(name, _)| matches!(&*name.to_ascii_lowercase(), "content-length" | "transfer-encoding"))
+            .filter(|(name, _)| {
+                matches!(
+                    &*name.to_ascii_lowercase(),
+                    "content-length" | "transfer-encoding"
+                )
+            })
             .map(|(name, value)| format!("{}: {value}", name.to_ascii_lowercase()))
             .collect();
-        let want: Vec<&str> = if framing.is_empty() { vec![] } else { vec![framing] };
+        let want: Vec<&str> = if framing.is_empty() {
+            vec![]
+        } else {
+            vec![framing]
+        };
         let none_or_zero = framing.is_empty() && lines == ["content-length: 0"];
-        assert!(lines == want || none_or_zero, "{lines:?} for {}", bytes.escape_debug());
-        assert!(!contains(&seen.raw_body, b"ext"), "chunk extensions are dropped");
+        assert!(
+            lines == want || none_or_zero,
+            "{lines:?} for {}",
+            bytes.escape_debug()
+        );
+        assert!(
+            !contains(&seen.raw_body, b"ext"),
+            "chunk extensions are dropped"
+        );
         assert_eq!(seen.all("host").len(), 1);
     }
 }
 
 /// Chunked bodies that do not frame. Each is followed by a request that must never be read.
 const CHUNKS: &[&str] = &[
-    "4\nabcd\r\n0\r\n\r\n", "4\r\nabcd\n0\r\n\r\n", "4\r\nabcd\r\n0\n\r\n", "4\r\nabcd\r\n0\r\n\n", "0x4\r\nabcd\r\n0\r\n\r\n",
-    "+4\r\nabcd\r\n0\r\n\r\n", " 4\r\nabcd\r\n0\r\n\r\n", "-4\r\nabcd\r\n0\r\n\r\n", "3_0\r\nabcd\r\n0\r\n\r\n", "4 \nabcd\r\n0\r\n\r\n",
-    "10000000000000000\r\nabcd\r\n0\r\n\r\n", "fffffffffffffffff\r\nabcd\r\n0\r\n\r\n", "4\r\nabcdX\r\n0\r\n\r\n", "4\r\nabcd0\r\n\r\n",
-    "4;a\0b\r\nabcd\r\n0\r\n\r\n", "4;a\nb\r\nabcd\r\n0\r\n\r\n", "4;a\rb\r\nabcd\r\n0\r\n\r\n", "\r\nabcd\r\n0\r\n\r\n", ";x\r\nabcd\r\n0\r\n\r\n",
-    "g\r\nabcd\r\n0\r\n\r\n", "4\r\nabcd\r\n\r\n0\r\n\r\n", "4\r\rabcd\r\n0\r\n\r\n", "0\r\nx : y\r\n\r\n", "0\r\n x: y\r\n\r\n", "0\r\nx: a\0\r\n\r\n",
+    "4\nabcd\r\n0\r\n\r\n",
+    "4\r\nabcd\n0\r\n\r\n",
+    "4\r\nabcd\r\n0\n\r\n",
+    "4\r\nabcd\r\n0\r\n\n",
+    "0x4\r\nabcd\r\n0\r\n\r\n",
+    "+4\r\nabcd\r\n0\r\n\r\n",
+    " 4\r\nabcd\r\n0\r\n\r\n",
+    "-4\r\nabcd\r\n0\r\n\r\n",
+    "3_0\r\nabcd\r\n0\r\n\r\n",
+    "4 \nabcd\r\n0\r\n\r\n",
+    "10000000000000000\r\nabcd\r\n0\r\n\r\n",
+    "fffffffffffffffff\r\nabcd\r\n0\r\n\r\n",
+    "4\r\nabcdX\r\n0\r\n\r\n",
+    "4\r\nabcd0\r\n\r\n",
+    "4;a\0b\r\nabcd\r\n0\r\n\r\n",
+    "4;a\nb\r\nabcd\r\n0\r\n\r\n",
+    "4;a\rb\r\nabcd\r\n0\r\n\r\n",
+    "\r\nabcd\r\n0\r\n\r\n",
+    ";x\r\nabcd\r\n0\r\n\r\n",
+    "g\r\nabcd\r\n0\r\n\r\n",
+    "4\r\nabcd\r\n\r\n0\r\n\r\n",
+    "4\r\rabcd\r\n0\r\n\r\n",
+    "0\r\nx : y\r\n\r\n",
+    "0\r\n x: y\r\n\r\n",
+    "0\r\nx: a\0\r\n\r\n",
 ];
 
 #[test]
@@ -227,17 +335,28 @@ fn invariant_25_broken_chunks_close_everything_and_no_second_request_is_read() {
         let mut connection = bed.proxy.connect();
         connection.send(&bytes);
         let answer = connection.read_end();
-        let answers = answer.windows(9).filter(|window| *window == b"HTTP/1.1 ").count();
+        let answers = answer
+            .windows(9)
+            .filter(|window| *window == b"HTTP/1.1 ")
+            .count();
         assert!(answers <= 1, "{} for {}", show(&answer), row.escape_debug());
         if answers == 1 {
             assert_eq!(show(&answer[9..12]), "400", "{}", row.escape_debug());
         }
         let record = bed.proxy.await_records(1).remove(0);
-        assert_recorded(&record, 400, "malformed_chunk|malformed_framing|malformed_syntax");
+        assert_recorded(
+            &record,
+            400,
+            "malformed_chunk|malformed_framing|malformed_syntax",
+        );
         bed.upstream.await_open(0);
         for request in bed.upstream.requests() {
             assert_eq!(request.target, "/first", "{}", row.escape_debug());
-            assert!(!request.complete, "a broken message must not look whole: {}", row.escape_debug());
+            assert!(
+                !request.complete,
+                "a broken message must not look whole: {}",
+                row.escape_debug()
+            );
         }
     }
 }
@@ -253,7 +372,8 @@ fn invariant_25_a_chunk_error_after_the_answer_began_closes_both_sides() {
     });
     let bed = Setup::new(OPEN).upstream(upstream).start();
     let mut connection = bed.proxy.connect();
-    connection.send("POST /first HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
+    connection
+        .send("POST /first HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n");
     assert_eq!(connection.read_head().expect("a head").status, 200);
     assert_eq!(connection.chunk(), b"begun");
     connection.send("zz\r\nGET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n");
@@ -295,6 +415,9 @@ fn invariant_26_http2_authority_and_host_must_agree() {
     }
     before.assert_nothing_upstream(&bed, &"HTTP/2 authorities");
     assert_eq!(with(&[(":authority", b"a")]), Outcome::Status(200));
-    assert_eq!(with(&[(":authority", b"a"), ("host", b"a")]), Outcome::Status(200));
+    assert_eq!(
+        with(&[(":authority", b"a"), ("host", b"a")]),
+        Outcome::Status(200)
+    );
     assert_eq!(bed.upstream.requests()[0].header("host"), Some("a"));
 }

@@ -8,7 +8,12 @@ use crate::bed::{
 };
 
 const RESERVED: [&str; 6] = [
-    "x-auth-subject", "x-auth-client", "x-auth-account", "x-auth-scopes", "x-auth-email", "x-auth-assertion",
+    "x-auth-subject",
+    "x-auth-client",
+    "x-auth-account",
+    "x-auth-scopes",
+    "x-auth-email",
+    "x-auth-assertion",
 ];
 
 /// Spellings that some server, CGI gateway or WSGI stack folds into the same name.
@@ -16,7 +21,13 @@ fn spellings(name: &str) -> Vec<String> {
     let mixed: String = name
         .chars()
         .enumerate()
-        .map(|(at, c)| if at % 2 == 0 { c.to_ascii_uppercase() } else { c })
+        .map(|(at, c)| {
+            if at % 2 == 0 {
+                c.to_ascii_uppercase()
+            } else {
+                c
+            }
+        })
         .collect();
     vec![
         name.to_owned(),
@@ -35,13 +46,19 @@ fn spellings(name: &str) -> Vec<String> {
 /// The upstream saw each identity header at most once, never with a client's value.
 #[track_caller]
 fn assert_ours(seen: &Captured, forged: &str) {
-    assert!(!contains(&seen.bytes(), forged.as_bytes()), "{:?}", seen.headers);
+    assert!(
+        !contains(&seen.bytes(), forged.as_bytes()),
+        "{:?}",
+        seen.headers
+    );
     for name in RESERVED {
         assert!(seen.all(name).len() <= 1, "{name}: {:?}", seen.headers);
     }
     assert_eq!(seen.header("x-auth-subject"), Some("alice"));
     for (name, _) in &seen.headers {
-        let clean = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let clean = name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         assert!(clean, "{name}");
     }
 }
@@ -60,7 +77,11 @@ fn invariant_19_no_client_value_survives_under_a_reserved_name() {
                     after = after.header(&spelling, "forged-value");
                 }
                 for request in [before.bearer(&token), after] {
-                    let variant = if count == 2 { Variant::ALL[2] } else { Variant::PLAIN };
+                    let variant = if count == 2 {
+                        Variant::ALL[2]
+                    } else {
+                        Variant::PLAIN
+                    };
                     assert_ours(&assert_forwarded(&bed, variant, &request), "forged-value");
                 }
             }
@@ -84,8 +105,15 @@ fn invariant_19_reserved_names_of_the_upstream_do_not_reach_the_caller() {
 
 const CONNECTIONS: &[&str] = &[
     "close, X-Auth-Subject, Authorization, Host, Content-Length, X-Auth-Assertion",
-    "x-auth-subject", "X-AUTH-SUBJECT,x-auth-client", "keep-alive,authorization", "x-custom, x-auth-account",
-    "x-custom,\tclose", "Cookie, x-custom", "x-auth-scopes,,,", "x-custom;q=1, close", "te, x-custom",
+    "x-auth-subject",
+    "X-AUTH-SUBJECT,x-auth-client",
+    "keep-alive,authorization",
+    "x-custom, x-auth-account",
+    "x-custom,\tclose",
+    "Cookie, x-custom",
+    "x-auth-scopes,,,",
+    "x-custom;q=1, close",
+    "te, x-custom",
 ];
 
 #[test]
@@ -109,7 +137,8 @@ fn invariant_20_connection_cannot_delete_or_nominate_our_headers() {
             assert_eq!(response.status, 200, "{value}");
             let seen = bed.upstream.requests().pop().expect("a request");
             assert_ours(&seen, "forged");
-            let claims_kept = seen.header("x-auth-assertion").is_some() && seen.header("x-auth-client") == Some("web");
+            let claims_kept = seen.header("x-auth-assertion").is_some()
+                && seen.header("x-auth-client") == Some("web");
             assert!(claims_kept, "{value}: {:?}", seen.headers);
             assert_eq!(seen.header("host"), Some("api.test"));
             if value.contains("x-custom") && !value.contains(';') {
@@ -118,7 +147,13 @@ fn invariant_20_connection_cannot_delete_or_nominate_our_headers() {
             assert_ne!(bed.send(&request).status, 200, "without a token: {value}");
         }
     }
-    let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get("/any/x").header("x-custom", "kept").bearer(&token));
+    let seen = assert_forwarded(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/any/x")
+            .header("x-custom", "kept")
+            .bearer(&token),
+    );
     assert_eq!(seen.header("x-custom"), Some("kept"));
 }
 
@@ -141,7 +176,14 @@ fn invariant_20_hop_by_hop_fields_stop_here() {
 fn invariant_21_request_trailers_never_reach_the_upstream() {
     let bed = standard();
     let token = bed.token().claim("scope", "write").sign();
-    for name in ["x-auth-subject", "x-auth-assertion", "x-custom", "authorization", "content-length", "host"] {
+    for name in [
+        "x-auth-subject",
+        "x-auth-assertion",
+        "x-custom",
+        "authorization",
+        "content-length",
+        "host",
+    ] {
         let head = format!(
             "POST /orders/1 HTTP/1.1\r\nhost: api.test\r\nauthorization: Bearer {token}\r\ntrailer: {name}\r\n\
              transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{name}: forged-value\r\n\r\n"
@@ -161,7 +203,10 @@ fn invariant_21_request_trailers_never_reach_the_upstream() {
     let request = Request::new("POST", "/orders/2").bearer(&token);
     let mut stream = http2.open(&request, false).expect("a stream");
     stream.push(b"abc", false);
-    stream.push_trailers(&[("x-auth-subject", "forged-value"), ("x-custom", "forged-value")]);
+    stream.push_trailers(&[
+        ("x-auth-subject", "forged-value"),
+        ("x-custom", "forged-value"),
+    ]);
     assert_eq!(stream.head().expect("an answer").status, 200);
     let seen = bed.upstream.await_complete();
     assert_eq!(seen.target, "/orders/2");
@@ -171,7 +216,8 @@ fn invariant_21_request_trailers_never_reach_the_upstream() {
 #[test]
 fn invariant_21_response_trailers_stop_here_unless_a_route_carries_grpc() {
     let upstream = crate::bed::Upstream::scripted(|exchange| {
-        exchange.write("HTTP/1.1 200 OK\r\ntrailer: x-late\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        exchange
+            .write("HTTP/1.1 200 OK\r\ntrailer: x-late\r\ntransfer-encoding: chunked\r\n\r\n")?;
         exchange.chunk("abc")?;
         exchange.write("0\r\nx-late: leak\r\nx-auth-subject: leak\r\n\r\n")?;
         Ok(crate::bed::Next::KeepAlive)
@@ -196,19 +242,26 @@ routes:
 fn verified(bed: &Bed, assertion: &str) -> serde_json::Value {
     use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
     let header = decode_header(assertion).expect("a header");
-    let keys = bed.proxy.admin_get("/.well-known/jwks.json").expect(200).json();
+    let keys = bed
+        .proxy
+        .admin_get("/.well-known/jwks.json")
+        .expect(200)
+        .json();
     let jwk = keys["keys"]
         .as_array()
         .expect("keys")
         .iter()
         .find(|key| key["kid"].as_str() == header.kid.as_deref())
         .expect("the published key");
-    let key = DecodingKey::from_jwk(&serde_json::from_value(jwk.clone()).expect("a JWK")).expect("a key");
+    let key =
+        DecodingKey::from_jwk(&serde_json::from_value(jwk.clone()).expect("a JWK")).expect("a key");
     let mut validation = Validation::new(header.alg);
     validation.validate_exp = false;
     validation.set_audience(&["api"]);
     validation.set_issuer(&["countersign"]);
-    decode::<serde_json::Value>(assertion, &key, &validation).expect("a good assertion").claims
+    decode::<serde_json::Value>(assertion, &key, &validation)
+        .expect("a good assertion")
+        .claims
 }
 
 #[test]
@@ -216,10 +269,18 @@ fn invariant_22_the_assertion_verifies_and_a_bound_one_is_good_for_one_request()
     let bed = Setup::new(BOUND).start();
     let token = bed.token().sign();
     let mut all = std::collections::BTreeSet::new();
-    for (method, target, host) in [("GET", "/a?x=1", "api.test"), ("GET", "/b", "api.test"), ("POST", "/a?x=1", "api.test"), ("GET", "/a?x=1", "other.test")] {
+    for (method, target, host) in [
+        ("GET", "/a?x=1", "api.test"),
+        ("GET", "/b", "api.test"),
+        ("POST", "/a?x=1", "api.test"),
+        ("GET", "/a?x=1", "other.test"),
+    ] {
         let request = Request::new(method, target).host(host).bearer(&token);
         let seen = assert_forwarded(&bed, Variant::PLAIN, &request);
-        let assertion = seen.header("x-auth-assertion").expect("an assertion").to_owned();
+        let assertion = seen
+            .header("x-auth-assertion")
+            .expect("an assertion")
+            .to_owned();
         let claims = verified(&bed, &assertion);
         assert_eq!(claims["sub"], "alice");
         assert_eq!(claims["iss"], "countersign");
@@ -232,12 +293,18 @@ fn invariant_22_the_assertion_verifies_and_a_bound_one_is_good_for_one_request()
     }
     let first = all.first().expect("an assertion").clone();
     let (message, _) = first.rsplit_once('.').expect("three parts");
-    let other = all.last().expect("another").rsplit_once('.').expect("three parts").1;
+    let other = all
+        .last()
+        .expect("another")
+        .rsplit_once('.')
+        .expect("three parts")
+        .1;
     let keys = bed.proxy.admin_get("/.well-known/jwks.json").json();
     let swapped = format!("{message}.{other}");
     let key = serde_json::from_value(keys["keys"][0].clone()).expect("a JWK");
     let key = jsonwebtoken::DecodingKey::from_jwk(&key).expect("a key");
-    let mut validation = jsonwebtoken::Validation::new(jsonwebtoken::decode_header(&first).expect("a header").alg);
+    let mut validation =
+        jsonwebtoken::Validation::new(jsonwebtoken::decode_header(&first).expect("a header").alg);
     validation.validate_exp = false;
     validation.validate_aud = false;
     assert!(jsonwebtoken::decode::<serde_json::Value>(&swapped, &key, &validation).is_err());
@@ -245,19 +312,34 @@ fn invariant_22_the_assertion_verifies_and_a_bound_one_is_good_for_one_request()
 
 #[test]
 fn invariant_22_binding_is_required_beyond_loopback() {
-    let unbound = BOUND.replace(", bind: [method, target, authority]", ", key: {file: @DIR@/assertion.pem}");
+    let unbound = BOUND.replace(
+        ", bind: [method, target, authority]",
+        ", key: {file: @DIR@/assertion.pem}",
+    );
     let write = |lines: &str| {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("assertion.pem");
         std::fs::write(&path, include_str!("../../fixtures/keys/es256-1.pem")).expect("a file");
-        (lines.replace("@DIR@/assertion.pem", &path.display().to_string()), dir)
+        (
+            lines.replace("@DIR@/assertion.pem", &path.display().to_string()),
+            dir,
+        )
     };
     let (lines, _dir) = write(&unbound);
-    let far = Setup::new(&lines).upstream_url("http://192.0.2.1:80").try_start();
-    let error = far.err().expect("an unbound assertion must not leave the machine unnoticed");
+    let far = Setup::new(&lines)
+        .upstream_url("http://192.0.2.1:80")
+        .try_start();
+    let error = far
+        .err()
+        .expect("an unbound assertion must not leave the machine unnoticed");
     assert!(error.contains("bind"), "{error}");
     let (lines, _dir) = write(&unbound.replace("lifetime: 60s", "lifetime: 60s, bind: none"));
-    assert!(Setup::new(&lines).upstream_url("http://192.0.2.1:80").try_start().is_ok());
+    assert!(
+        Setup::new(&lines)
+            .upstream_url("http://192.0.2.1:80")
+            .try_start()
+            .is_ok()
+    );
     let (lines, _dir) = write(&unbound);
     assert!(Setup::new(&lines).try_start().is_ok());
 }
@@ -265,25 +347,49 @@ fn invariant_22_binding_is_required_beyond_loopback() {
 #[test]
 fn invariant_23_claims_become_headers_safely_or_not_at_all() {
     let bed = standard();
-    for value in ["a\r\nx-evil: 1", "a\nb", "a\0b", "\u{e9}", "\u{1f600}", "a\u{7f}b", "\u{2028}", "a\tb", "50%41", " a ", "a\\b\"c"] {
+    for value in [
+        "a\r\nx-evil: 1",
+        "a\nb",
+        "a\0b",
+        "\u{e9}",
+        "\u{1f600}",
+        "a\u{7f}b",
+        "\u{2028}",
+        "a\tb",
+        "50%41",
+        " a ",
+        "a\\b\"c",
+    ] {
         let token = bed.token().claim("sub", value).claim("email", value).sign();
         let request = Request::get("/any/x").bearer(&token);
         let response = bed.send(&request);
         if response.status != 200 {
-            assert!(matches!(response.status, 401 | 403), "{} for {value:?}", response.status);
+            assert!(
+                matches!(response.status, 401 | 403),
+                "{} for {value:?}",
+                response.status
+            );
             continue;
         }
         let seen = bed.upstream.requests().pop().expect("a request");
         assert_eq!(seen.header("x-evil"), None, "{value:?}");
         let header = seen.header("x-auth-subject").expect("a subject");
-        assert!(header.bytes().all(|byte| (0x20..0x7f).contains(&byte)), "{header:?}");
+        assert!(
+            header.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
+            "{header:?}"
+        );
         assert_eq!(percent_decoded(header), value, "injective: {header:?}");
     }
     let long = "x".repeat(12_000);
-    let response = bed.send(&Request::get("/any/x").bearer(bed.token().claim("email", long.as_str()).sign()));
+    let response =
+        bed.send(&Request::get("/any/x").bearer(bed.token().claim("email", long.as_str()).sign()));
     if response.status == 200 {
         let seen = bed.upstream.requests().pop().expect("a request");
-        assert_eq!(seen.header("x-auth-email").map(str::len), Some(12_000), "never truncated");
+        assert_eq!(
+            seen.header("x-auth-email").map(str::len),
+            Some(12_000),
+            "never truncated"
+        );
     } else {
         assert!(matches!(response.status, 401 | 403));
     }
@@ -293,7 +399,13 @@ fn invariant_23_claims_become_headers_safely_or_not_at_all() {
     let plain = bed.token().claim("email", "alice@example.org").sign();
     let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get("/any/x").bearer(plain));
     assert_eq!(seen.header("x-auth-email"), Some("alice@example.org"));
-    assert_refused(&bed, Variant::PLAIN, &Request::get("/any/x").bearer("x"), 401, "token_malformed|token_scheme");
+    assert_refused(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/any/x").bearer("x"),
+        401,
+        "token_malformed|token_scheme",
+    );
 }
 
 fn percent_decoded(text: &str) -> String {

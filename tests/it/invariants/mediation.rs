@@ -5,8 +5,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::bed::standard::{self, standard};
 use crate::bed::{
-    Bed, Connection, Request, Setup, Upstream, Variant, assert_forwarded,
-    assert_raw_refused, contains, forwarded_everywhere, reconcile, refused_everywhere,
+    Bed, Connection, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused,
+    contains, forwarded_everywhere, reconcile, refused_everywhere,
 };
 
 /// Methods that nobody may use without a token, well-formed or not.
@@ -17,11 +17,40 @@ const METHODS: &[&str] = &[
 
 /// Paths that are not open, by design or by trick.
 const PROTECTED: &[&str] = &[
-    "/", "/admin", "/admin/", "/admin/x", "/orders", "/orders/1?x=/public", "/users/a/data", "/debug/x",
-    "/unknown", "/Public", "/public/", "/public/x", "/publicx", "/%70ublic/..", "/public/../admin",
-    "/public/%2e%2e/admin", "/public/..;/admin", "/public%2f..%2fadmin", "/public\\..\\admin", "//admin",
-    "//public", "/admin%00", "/%c0%ae%c0%ae/admin", "/a%zz", "/a%252fb", "/health;x", "*", "admin",
-    "evil:80", "http://evil/public", "http://evil/admin", "/admin#/public", "/./public", "",
+    "/",
+    "/admin",
+    "/admin/",
+    "/admin/x",
+    "/orders",
+    "/orders/1?x=/public",
+    "/users/a/data",
+    "/debug/x",
+    "/unknown",
+    "/Public",
+    "/public/",
+    "/public/x",
+    "/publicx",
+    "/%70ublic/..",
+    "/public/../admin",
+    "/public/%2e%2e/admin",
+    "/public/..;/admin",
+    "/public%2f..%2fadmin",
+    "/public\\..\\admin",
+    "//admin",
+    "//public",
+    "/admin%00",
+    "/%c0%ae%c0%ae/admin",
+    "/a%zz",
+    "/a%252fb",
+    "/health;x",
+    "*",
+    "admin",
+    "evil:80",
+    "http://evil/public",
+    "http://evil/admin",
+    "/admin#/public",
+    "/./public",
+    "",
 ];
 
 #[test]
@@ -49,9 +78,24 @@ fn invariant_01_nothing_reaches_the_upstream_without_a_grant() {
 
 /// Targets that are unambiguous and must arrive as they were sent.
 const TARGETS: &[&str] = &[
-    "/any", "/any/", "/any/x", "/any/a%20b", "/any/%61dmin", "/%61ny/x", "/any/%C3%A9", "/any/x?", "/any/x?a=b&c=%2f..%2f//;",
-    "/any/~!$&'()*+,=:@", "/any/x?q=/../../admin", "/any/x?%00%zz\\", "/any/x?a?b??", "/any/%41%42?%61",
-    "/any/%25", "/any/%25zz", "/any/100%25-sure", "/any/a.b..c/...",
+    "/any",
+    "/any/",
+    "/any/x",
+    "/any/a%20b",
+    "/any/%61dmin",
+    "/%61ny/x",
+    "/any/%C3%A9",
+    "/any/x?",
+    "/any/x?a=b&c=%2f..%2f//;",
+    "/any/~!$&'()*+,=:@",
+    "/any/x?q=/../../admin",
+    "/any/x?%00%zz\\",
+    "/any/x?a?b??",
+    "/any/%41%42?%61",
+    "/any/%25",
+    "/any/%25zz",
+    "/any/100%25-sure",
+    "/any/a.b..c/...",
 ];
 
 #[test]
@@ -81,7 +125,8 @@ fn invariant_02_random_targets_arrive_byte_for_byte_or_not_at_all() {
         1 => Just("..".to_owned()),
         1 => "[?;\\\\|^`{}\"<>\\[\\]]",
     ];
-    let targets = proptest::collection::vec(piece, 0..8).prop_map(|pieces| format!("/any/{}", pieces.concat()));
+    let targets = proptest::collection::vec(piece, 0..8)
+        .prop_map(|pieces| format!("/any/{}", pieces.concat()));
     let mut runner = TestRunner::new(Config {
         cases: 300,
         failure_persistence: None,
@@ -95,7 +140,12 @@ fn invariant_02_random_targets_arrive_byte_for_byte_or_not_at_all() {
             prop_assert_eq!(requests.len(), before + 1);
             prop_assert_eq!(&requests[before].target, &target);
         } else {
-            prop_assert!(matches!(response.status, 400 | 403), "{} for {}", response.status, target);
+            prop_assert!(
+                matches!(response.status, 400 | 403),
+                "{} for {}",
+                response.status,
+                target
+            );
             prop_assert_eq!(requests.len(), before);
         }
         Ok(())
@@ -106,7 +156,13 @@ fn invariant_02_random_targets_arrive_byte_for_byte_or_not_at_all() {
 #[test]
 fn invariant_04_a_fragment_never_splits_policy_from_upstream() {
     let bed = standard();
-    for target in ["/admin#/public", "/public#/../admin", "/public#", "/any/x#y", "/public?x#y"] {
+    for target in [
+        "/admin#/public",
+        "/public#/../admin",
+        "/public#",
+        "/any/x#y",
+        "/public?x#y",
+    ] {
         let bytes = Request::get(target).bytes();
         assert_raw_refused(&bed, &bytes, 400, "malformed_target|malformed_syntax");
     }
@@ -118,10 +174,20 @@ fn invariant_04_a_fragment_never_splits_policy_from_upstream() {
 #[test]
 fn invariant_05_the_query_takes_no_part_in_matching() {
     let bed = standard();
-    for target in ["/admin?/health", "/admin?x=/public/", "/admin?/../public", "/admin?account=a"] {
+    for target in [
+        "/admin?/health",
+        "/admin?x=/public/",
+        "/admin?/../public",
+        "/admin?account=a",
+    ] {
         refused_everywhere(&bed, &Request::get(target), 401, "no_token");
         let web = bed.token().sign();
-        refused_everywhere(&bed, &Request::get(target).bearer(web), 403, "caller_not_allowed|condition_client");
+        refused_everywhere(
+            &bed,
+            &Request::get(target).bearer(web),
+            403,
+            "caller_not_allowed|condition_client",
+        );
     }
     let other = bed.token().claim("account", "b").sign();
     let request = Request::get("/users/a/data?account=b").bearer(other);
@@ -135,21 +201,53 @@ fn invariant_05_the_query_takes_no_part_in_matching() {
 fn invariant_06_exempt_and_prefix_rules_match_whole_segments() {
     let bed = standard();
     for target in [
-        "/health-admin", "/healthz", "/health/x", "/HEALTH", "/x/health", "/health%20", "/health.", "/health/",
-        "/Health", "/healt", "/pki/ca/prod-backup", "/pki/ca/PROD", "/pki/ca/prod%20", "/pki/ca", "/x/pki/ca/prod",
+        "/health-admin",
+        "/healthz",
+        "/health/x",
+        "/HEALTH",
+        "/x/health",
+        "/health%20",
+        "/health.",
+        "/health/",
+        "/Health",
+        "/healt",
+        "/pki/ca/prod-backup",
+        "/pki/ca/PROD",
+        "/pki/ca/prod%20",
+        "/pki/ca",
+        "/x/pki/ca/prod",
     ] {
         refused_everywhere(&bed, &Request::get(target), 403, "no_route|near_miss");
     }
-    for target in ["/health", "/%68ealth", "/pki/ca/prod", "/pki/ca/prod/", "/pki/ca/prod/x/y", "/public"] {
+    for target in [
+        "/health",
+        "/%68ealth",
+        "/pki/ca/prod",
+        "/pki/ca/prod/",
+        "/pki/ca/prod/x/y",
+        "/public",
+    ] {
         forwarded_everywhere(&bed, &Request::get(target));
     }
 }
 
 /// What legacy frameworks and proxies let a client say about the path.
 const OVERRIDES: &[&str] = &[
-    "x-forwarded-uri", "x-forwarded-prefix", "x-forwarded-path", "x-original-url", "x-original-uri",
-    "x-rewrite-url", "x-envoy-original-path", "x-http-method", "x-http-method-override", "x-method-override", "forwarded",
-    "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip",
+    "x-forwarded-uri",
+    "x-forwarded-prefix",
+    "x-forwarded-path",
+    "x-original-url",
+    "x-original-uri",
+    "x-rewrite-url",
+    "x-envoy-original-path",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
 ];
 
 #[test]
@@ -157,11 +255,26 @@ fn invariant_07_only_the_requests_own_method_and_path_decide() {
     let bed = standard();
     for name in OVERRIDES {
         for value in ["/public", "GET", "for=127.0.0.1;path=/public"] {
-            refused_everywhere(&bed, &Request::get("/admin").header(name, value), 401, "no_token");
+            refused_everywhere(
+                &bed,
+                &Request::get("/admin").header(name, value),
+                401,
+                "no_token",
+            );
         }
     }
-    for agent in ["kube-probe/1.31", "ELB-HealthChecker/2.0", "GoogleHC/1.0", "Consul Health Check"] {
-        refused_everywhere(&bed, &Request::get("/admin").header("user-agent", agent), 401, "no_token");
+    for agent in [
+        "kube-probe/1.31",
+        "ELB-HealthChecker/2.0",
+        "GoogleHC/1.0",
+        "Consul Health Check",
+    ] {
+        refused_everywhere(
+            &bed,
+            &Request::get("/admin").header("user-agent", agent),
+            401,
+            "no_token",
+        );
     }
     let mut request = Request::get("/any/x").bearer(bed.token().sign());
     for name in OVERRIDES {
@@ -169,7 +282,11 @@ fn invariant_07_only_the_requests_own_method_and_path_decide() {
     }
     for variant in Variant::ALL {
         let seen = assert_forwarded(&bed, variant, &request);
-        assert!(!contains(&seen.bytes(), b"evil-value"), "{:?}", seen.headers);
+        assert!(
+            !contains(&seen.bytes(), b"evil-value"),
+            "{:?}",
+            seen.headers
+        );
     }
 }
 
@@ -181,12 +298,20 @@ fn invariant_08_an_exempt_request_carries_no_identity() {
         Request::get("/public"),
         Request::get("/public").bearer(&token),
         Request::get("/public").bearer("garbage"),
-        Request::get("/public").header("x-auth-subject", "root").header("X-Auth-Account", "root"),
+        Request::get("/public")
+            .header("x-auth-subject", "root")
+            .header("X-Auth-Account", "root"),
         Request::get("/public").header("x-auth-assertion", "e30.e30.e30"),
     ] {
         for variant in Variant::ALL {
             let seen = assert_forwarded(&bed, variant, &request);
-            for name in ["x-auth-subject", "x-auth-client", "x-auth-account", "x-auth-scopes", "authorization"] {
+            for name in [
+                "x-auth-subject",
+                "x-auth-client",
+                "x-auth-account",
+                "x-auth-scopes",
+                "authorization",
+            ] {
                 assert_eq!(seen.header(name), None, "{variant:?} {name}");
             }
             let claims = assertion_claims(seen.header("x-auth-assertion").expect("an assertion"));
@@ -197,7 +322,10 @@ fn invariant_08_an_exempt_request_carries_no_identity() {
     let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get("/any/x").bearer(&token));
     assert_eq!(seen.header("x-auth-subject"), Some("alice"));
     let claims = assertion_claims(seen.header("x-auth-assertion").expect("an assertion"));
-    assert_eq!((&claims["sub"], claims.get("anonymous")), (&"alice".into(), None));
+    assert_eq!(
+        (&claims["sub"], claims.get("anonymous")),
+        (&"alice".into(), None)
+    );
 }
 
 fn assertion_claims(assertion: &str) -> serde_json::Value {
@@ -224,7 +352,10 @@ fn invariant_36_the_upstream_is_only_the_configured_address() {
         Request::get("/public").header("x-forwarded-server", &trapped),
     ] {
         let response = bed.send(&request).expect(302);
-        assert_eq!(response.header("location"), Some(&*format!("http://{trapped}/")));
+        assert_eq!(
+            response.header("location"),
+            Some(&*format!("http://{trapped}/"))
+        );
     }
     assert_eq!(bed.upstream.requests().len(), 5);
     assert_eq!(trap.connections(), 0);
@@ -233,15 +364,32 @@ fn invariant_36_the_upstream_is_only_the_configured_address() {
 #[test]
 fn invariant_37_admin_is_another_listener() {
     let bed = standard();
-    for path in ["/metrics", "/readyz", "/livez", "/status", "/config", "/.well-known/jwks.json"] {
+    for path in [
+        "/metrics",
+        "/readyz",
+        "/livez",
+        "/status",
+        "/config",
+        "/.well-known/jwks.json",
+    ] {
         refused_everywhere(&bed, &Request::get(path), 403, "no_route");
     }
     assert!(bed.proxy.admin().ip().is_loopback());
     let ask = |request: &Request| {
-        Connection::open(bed.proxy.admin()).send(request.bytes()).read_to(&request.method).expect("an answer")
+        Connection::open(bed.proxy.admin())
+            .send(request.bytes())
+            .read_to(&request.method)
+            .expect("an answer")
     };
     let host = bed.proxy.admin().to_string();
-    for path in ["/livez", "/readyz", "/metrics", "/status", "/", "/.well-known/jwks.json"] {
+    for path in [
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/status",
+        "/",
+        "/.well-known/jwks.json",
+    ] {
         let answer = ask(&Request::get(path).host(&host)).expect(200);
         assert!(!contains(&answer.body, b"PRIVATE"), "{path}");
     }
@@ -268,7 +416,9 @@ fn invariant_38_the_order_of_rules_changes_no_decision() {
     let decisions = |bed: &Bed| -> Vec<u16> {
         let token = bed.token().sign();
         let mut statuses = Vec::new();
-        for path in ["/a", "/a/b", "/a/z", "/a/b/c", "/a/z/c", "/a/z/d", "/a/b/c/d", "/x"] {
+        for path in [
+            "/a", "/a/b", "/a/z", "/a/b/c", "/a/z/c", "/a/z/d", "/a/b/c/d", "/x",
+        ] {
             for method in ["GET", "POST"] {
                 statuses.push(bed.send(&Request::new(method, path)).status);
                 statuses.push(bed.send(&Request::new(method, path).bearer(&token)).status);
@@ -282,8 +432,19 @@ fn invariant_38_the_order_of_rules_changes_no_decision() {
     };
     let bed = Setup::new(&lines(&[0, 1, 2, 3, 4, 5])).start();
     let first = decisions(&bed);
-    assert!(first.contains(&200) && first.contains(&401) && first.contains(&403) && first.contains(&405), "{first:?}");
-    for order in [[5, 4, 3, 2, 1, 0], [1, 0, 3, 2, 5, 4], [3, 5, 0, 4, 2, 1], [2, 4, 1, 5, 3, 0]] {
+    assert!(
+        first.contains(&200)
+            && first.contains(&401)
+            && first.contains(&403)
+            && first.contains(&405),
+        "{first:?}"
+    );
+    for order in [
+        [5, 4, 3, 2, 1, 0],
+        [1, 0, 3, 2, 5, 4],
+        [3, 5, 0, 4, 2, 1],
+        [2, 4, 1, 5, 3, 0],
+    ] {
         bed.reload(&lines(&order)).expect("the same routes");
         assert_eq!(decisions(&bed), first, "{order:?}");
     }
@@ -296,7 +457,9 @@ fn invariant_38_rules_of_equal_specificity_are_an_error_that_names_both() {
             "routes:\n  - {{path: \"{one}\", allow: anyone}}\n  - {{path: \"{other}\", allow: nobody}}\n"
         );
         let error = Setup::new(&lines).try_start().err().expect("a conflict");
-        let named = error.contains("routes[1]") && error.contains(one) && error.contains("the other route is at line");
+        let named = error.contains("routes[1]")
+            && error.contains(one)
+            && error.contains("the other route is at line");
         assert!(named, "{one} {other}: {error}");
     }
 }

@@ -5,15 +5,18 @@ use serde_json::json;
 use crate::bed::h2_client::H2Connection;
 use crate::bed::standard::{self, standard};
 use crate::bed::{
-    Before, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused, contains, keys,
-    refused_everywhere,
+    Before, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused, contains,
+    keys, refused_everywhere,
 };
 
 #[test]
 fn invariant_29_methods_are_exact_tokens() {
     let bed = standard();
     let token = bed.token().sign();
-    for method in ["get", "Get", "gEt", "GET!", "GETX", "PROPFIND", "PURGE", "DELETE", "HEAD", "PATCH", "OPTIONS"] {
+    for method in [
+        "get", "Get", "gEt", "GET!", "GETX", "PROPFIND", "PURGE", "DELETE", "HEAD", "PATCH",
+        "OPTIONS",
+    ] {
         let request = Request::new(method, "/orders/1").bearer(&token);
         for variant in Variant::ALL {
             let response = assert_refused(&bed, variant, &request, 405, "method_not_allowed");
@@ -27,9 +30,17 @@ fn invariant_29_methods_are_exact_tokens() {
         let request = Request::new(method, "/any/x").bearer(&token);
         refused_everywhere(&bed, &request, 405, "method_not_allowed");
     }
-    assert_forwarded(&bed, Variant::PLAIN, &Request::get("/orders/1").bearer(&token));
+    assert_forwarded(
+        &bed,
+        Variant::PLAIN,
+        &Request::get("/orders/1").bearer(&token),
+    );
     for method in ["HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"] {
-        assert_forwarded(&bed, Variant::PLAIN, &Request::new(method, "/any/x").bearer(&token));
+        assert_forwarded(
+            &bed,
+            Variant::PLAIN,
+            &Request::new(method, "/any/x").bearer(&token),
+        );
     }
 }
 
@@ -43,14 +54,31 @@ fn invariant_30_pipelined_requests_are_judged_one_by_one() {
     assert_eq!(client.read().status, 200);
     assert_eq!(client.read().status, 401);
     let mut client = bed.proxy.connect();
-    client.send([with.bytes(), with.bytes(), Request::get("/health").bytes(), without.bytes(), with.bytes()].concat());
+    client.send(
+        [
+            with.bytes(),
+            with.bytes(),
+            Request::get("/health").bytes(),
+            without.bytes(),
+            with.bytes(),
+        ]
+        .concat(),
+    );
     for _ in 0..3 {
         assert_eq!(client.read().status, 200);
     }
     assert_eq!(client.read().status, 401);
-    assert!(bed.upstream.requests().iter().all(|request| request.target != "/any/2"));
+    assert!(
+        bed.upstream
+            .requests()
+            .iter()
+            .all(|request| request.target != "/any/2")
+    );
     let records = bed.proxy.await_records(6);
-    let subjects: Vec<_> = records.iter().map(|record| record["subject"].as_str()).collect();
+    let subjects: Vec<_> = records
+        .iter()
+        .map(|record| record["subject"].as_str())
+        .collect();
     assert_eq!(subjects[..2], [Some("alice"), None]);
 }
 
@@ -61,14 +89,27 @@ fn invariant_30_streams_of_one_connection_share_no_identity() {
     let token = bed.token().sign();
     let with = Request::get("/any/1").bearer(&token);
     assert_eq!(client.exchange(&with).expect("an answer").status, 200);
-    assert_eq!(client.exchange(&Request::get("/any/2")).expect("an answer").status, 401);
+    assert_eq!(
+        client
+            .exchange(&Request::get("/any/2"))
+            .expect("an answer")
+            .status,
+        401
+    );
     let bob = Request::get("/any/3").bearer(bed.token().claim("sub", "bob").sign());
-    let mut streams: Vec<_> = [&with, &bob, &with, &bob].iter().map(|request| client.open(request, true).expect("a stream")).collect();
+    let mut streams: Vec<_> = [&with, &bob, &with, &bob]
+        .iter()
+        .map(|request| client.open(request, true).expect("a stream"))
+        .collect();
     for stream in &mut streams {
         assert_eq!(stream.head().expect("an answer").status, 200);
     }
     for request in bed.upstream.requests() {
-        let who = if request.target == "/any/3" { "bob" } else { "alice" };
+        let who = if request.target == "/any/3" {
+            "bob"
+        } else {
+            "alice"
+        };
         assert_eq!(request.header("x-auth-subject"), Some(who));
     }
 }
@@ -81,8 +122,12 @@ fn invariant_30_the_body_of_a_refused_request_is_never_a_request() {
     let inner = String::from_utf8(inner).expect("text");
     for message in [
         format!("POST /any/x HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{inner}"),
-        format!("POST /any/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{inner}\r\n0\r\n\r\n"),
-        format!("POST /any/x HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n{inner}"),
+        format!(
+            "POST /any/x HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{length:x}\r\n{inner}\r\n0\r\n\r\n"
+        ),
+        format!(
+            "POST /any/x HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\nexpect: 100-continue\r\n\r\n{inner}"
+        ),
         format!("GET /any/x HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{inner}"),
     ] {
         let before = Before::now(&bed);
@@ -96,14 +141,18 @@ fn invariant_30_the_body_of_a_refused_request_is_never_a_request() {
     }
     let mut client = bed.proxy.connect();
     let (head, body) = inner.split_at(10);
-    let start = format!("POST /any/x HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{head}");
+    let start =
+        format!("POST /any/x HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n{head}");
     assert_eq!(client.send(start).read().status, 401);
     client.send(body);
     client.half_close();
     client.assert_closed();
     assert_eq!(bed.upstream.connections(), 0);
     let posted = Request::post("/any/x", &inner).bearer(bed.token().sign());
-    assert_eq!(assert_forwarded(&bed, Variant::PLAIN, &posted).body, inner.as_bytes());
+    assert_eq!(
+        assert_forwarded(&bed, Variant::PLAIN, &posted).body,
+        inner.as_bytes()
+    );
 }
 
 const PAIR: &str = "
@@ -132,7 +181,12 @@ fn invariant_31_what_was_verified_once_is_judged_anew_every_time() {
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         String::from_utf8(bytes).expect("text")
     };
-    refused_everywhere(&bed, &Request::get("/foo").bearer(one_bit_off), 401, "token_signature");
+    refused_everywhere(
+        &bed,
+        &Request::get("/foo").bearer(one_bit_off),
+        401,
+        "token_signature",
+    );
     bed.clock.advance(std::time::Duration::from_secs(300 + 61));
     refused_everywhere(&bed, &foo, 401, "token_expired");
 }
@@ -157,7 +211,8 @@ fn invariant_31_a_reload_ends_what_the_old_policy_allowed() {
     let bed = Setup::new(PAIR).start();
     let foo = Request::get("/foo").bearer(bed.token().claim("scope", "foo").sign());
     assert_forwarded(&bed, Variant::PLAIN, &foo);
-    bed.reload(&PAIR.replace("scopes: [foo]", "scopes: [baz]")).expect("a reload");
+    bed.reload(&PAIR.replace("scopes: [foo]", "scopes: [baz]"))
+        .expect("a reload");
     assert_refused(&bed, Variant::PLAIN, &foo, 403, "scope_missing");
     bed.reload(PAIR).expect("a reload");
     assert_forwarded(&bed, Variant::PLAIN, &foo);
@@ -170,7 +225,10 @@ fn nonces() -> Upstream {
         let nonce = target.rsplit('/').next().unwrap_or_default().to_owned();
         let head = format!("HTTP/1.1 200 OK\r\nx-nonce: {nonce}\r\n");
         if target.starts_with("/early") {
-            exchange.write(format!("{head}content-length: {}\r\n\r\n{nonce}", nonce.len()))?;
+            exchange.write(format!(
+                "{head}content-length: {}\r\n\r\n{nonce}",
+                nonce.len()
+            ))?;
             return Ok(Next::Close);
         }
         if target.starts_with("/reset") {
@@ -188,7 +246,10 @@ fn nonces() -> Upstream {
 
 #[test]
 fn invariant_32_answers_go_to_those_who_asked() {
-    let bed = Setup::new("routes: [{path: /**, allow: anyone}]\n").upstream(nonces()).workers(2).start();
+    let bed = Setup::new("routes: [{path: /**, allow: anyone}]\n")
+        .upstream(nonces())
+        .workers(2)
+        .start();
     std::thread::scope(|scope| {
         for thread in 0..16 {
             let bed = &bed;
@@ -196,7 +257,14 @@ fn invariant_32_answers_go_to_those_who_asked() {
                 let mut client = bed.proxy.connect();
                 for step in 0..60 {
                     let nonce = format!("n{thread}-{step}");
-                    let (kind, method) = [("plain", "GET"), ("plain", "POST"), ("early", "POST"), ("reset", "POST"), ("abort", "GET"), ("half", "GET")][(thread * 7 + step) % 6];
+                    let (kind, method) = [
+                        ("plain", "GET"),
+                        ("plain", "POST"),
+                        ("early", "POST"),
+                        ("reset", "POST"),
+                        ("abort", "GET"),
+                        ("half", "GET"),
+                    ][(thread * 7 + step) % 6];
                     let mut request = Request::new(method, &format!("/{kind}/{nonce}"));
                     if method == "POST" {
                         request = request.body(vec![b'x'; 3000]);
@@ -234,7 +302,10 @@ fn invariant_32_answers_go_to_those_who_asked() {
 
 #[test]
 fn invariant_32_a_broken_upstream_connection_is_not_used_again() {
-    for after in ["HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nx-evil: 1\r\ncontent-length: 4\r\n\r\nevil", "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok"] {
+    for after in [
+        "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nx-evil: 1\r\ncontent-length: 4\r\n\r\nevil",
+        "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+    ] {
         let upstream = Upstream::scripted(move |exchange| {
             exchange.body()?;
             exchange.write(after)?;
@@ -252,5 +323,9 @@ fn invariant_32_a_broken_upstream_connection_is_not_used_again() {
     for _ in 0..3 {
         bed.send(&Request::get("/public")).expect(200);
     }
-    assert_eq!(bed.upstream.connections(), 1, "a clean connection is used again");
+    assert_eq!(
+        bed.upstream.connections(),
+        1,
+        "a clean connection is used again"
+    );
 }

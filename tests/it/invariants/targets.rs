@@ -29,9 +29,18 @@ const PIECES: &[(&str, &str)] = &[
     ("/a%0d%0ax", "path_control_character"),
     ("/a%1f", "path_control_character"),
     ("/a%7f", "path_control_character"),
-    ("/a%252fb", "path_encoded_percent|path_encoded_slash|path_dot_segment"),
-    ("/a%2541", "path_encoded_percent|path_encoded_slash|path_dot_segment"),
-    ("/%252e%252e/", "path_encoded_percent|path_encoded_slash|path_dot_segment"),
+    (
+        "/a%252fb",
+        "path_encoded_percent|path_encoded_slash|path_dot_segment",
+    ),
+    (
+        "/a%2541",
+        "path_encoded_percent|path_encoded_slash|path_dot_segment",
+    ),
+    (
+        "/%252e%252e/",
+        "path_encoded_percent|path_encoded_slash|path_dot_segment",
+    ),
     ("/a%zz", "path_invalid_encoding"),
     ("/a%%", "path_invalid_encoding"),
     ("/a%4", "path_invalid_encoding"),
@@ -45,7 +54,10 @@ const PIECES: &[(&str, &str)] = &[
     ("/a%3fb", "path_encoded_delimiter"),
     ("/a%23b", "path_encoded_delimiter"),
     ("/\u{e9}", "path_raw_byte|malformed_target|malformed_syntax"),
-    ("/a\u{ff0f}b", "path_raw_byte|malformed_target|malformed_syntax"),
+    (
+        "/a\u{ff0f}b",
+        "path_raw_byte|malformed_target|malformed_syntax",
+    ),
 ];
 
 const OPEN: &str = "
@@ -60,11 +72,18 @@ routes:
 fn invariant_03_ambiguous_targets_are_refused_even_where_everything_is_open() {
     let bed = Setup::new(OPEN).tls().start();
     for (piece, reason) in PIECES {
-        for target in [format!("/public{piece}"), format!("/public{piece}?query"), piece.to_string()] {
+        for target in [
+            format!("/public{piece}"),
+            format!("/public{piece}?query"),
+            piece.to_string(),
+        ] {
             refused_everywhere(&bed, &Request::get(&target), 400, reason);
         }
     }
-    for target in ["/", "/a", "/a/", "/a.b", "/...", "/..a", "/a..", "/%41", "/%c3%a9", "/%20", "/a%25", "/a,b=c"] {
+    for target in [
+        "/", "/a", "/a/", "/a.b", "/...", "/..a", "/a..", "/%41", "/%c3%a9", "/%20", "/a%25",
+        "/a,b=c",
+    ] {
         let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get(target));
         assert_eq!(seen.target, target);
     }
@@ -90,11 +109,25 @@ fn invariant_03_switches_hold_for_their_route_only_and_never_for_dots_and_contro
     let bed = Setup::new(OPEN).tls().start();
     for piece in ["/a%2fb", "//x", "/a;b", "/a%252fb", "/x//"] {
         let target = format!("/loose{piece}");
-        assert_eq!(assert_forwarded(&bed, Variant::PLAIN, &Request::get(&target)).target, target);
+        assert_eq!(
+            assert_forwarded(&bed, Variant::PLAIN, &Request::get(&target)).target,
+            target
+        );
         let elsewhere = Request::get(&format!("/strict{piece}"));
         assert_eq!(bed.send(&elsewhere).status, 400, "{piece}");
     }
-    for piece in ["/../x", "/%2e%2e/x", "/a%00", "/a%5cb", "/a\\b", "/a%zz", "/%ff", "/..%2fx", "/..;/x", "/a%2f..%2fb"] {
+    for piece in [
+        "/../x",
+        "/%2e%2e/x",
+        "/a%00",
+        "/a%5cb",
+        "/a\\b",
+        "/a%zz",
+        "/%ff",
+        "/..%2fx",
+        "/..;/x",
+        "/a%2f..%2fb",
+    ] {
         let target = format!("/loose{piece}");
         assert_eq!(bed.send(&Request::get(&target)).status, 400, "{target}");
     }
@@ -109,10 +142,22 @@ const FORMS: &[(&str, &str)] = &[
     ("GET ?x", "malformed_target"),
     ("GET http://api.test", "malformed_target"),
     ("GET http:///x", "malformed_target|malformed_authority"),
-    ("GET http://other.test/x", "malformed_authority|malformed_target"),
-    ("GET http://user@api.test/x", "malformed_authority|malformed_target"),
-    ("GET http://api.test:81/x", "malformed_authority|malformed_target"),
-    ("GET ftp://api.test/x", "malformed_target|malformed_authority"),
+    (
+        "GET http://other.test/x",
+        "malformed_authority|malformed_target",
+    ),
+    (
+        "GET http://user@api.test/x",
+        "malformed_authority|malformed_target",
+    ),
+    (
+        "GET http://api.test:81/x",
+        "malformed_authority|malformed_target",
+    ),
+    (
+        "GET ftp://api.test/x",
+        "malformed_target|malformed_authority",
+    ),
     ("GET api.test/x", "malformed_target"),
 ];
 
@@ -121,12 +166,26 @@ fn invariant_27_http2_paths_are_origin_form() {
     use crate::bed::raw_h2::{Outcome, ask};
     let bed = Setup::new(OPEN).start();
     let go = |path: &[u8]| {
-        let fields: [(&str, &[u8]); 4] =
-            [(":method", b"GET"), (":scheme", b"http"), (":authority", b"api.test"), (":path", path)];
+        let fields: [(&str, &[u8]); 4] = [
+            (":method", b"GET"),
+            (":scheme", b"http"),
+            (":authority", b"api.test"),
+            (":path", path),
+        ];
         ask(bed.proxy.addr(), &fields, None, None)
     };
     let before = Before::now(&bed);
-    for path in [&b"*"[..], b"admin", b"", b"http://evil/x", b"/a\\b", b"/x/../y", b"/\xe9", b"/a b", b"/a\0b"] {
+    for path in [
+        &b"*"[..],
+        b"admin",
+        b"",
+        b"http://evil/x",
+        b"/a\\b",
+        b"/x/../y",
+        b"/\xe9",
+        b"/a b",
+        b"/a\0b",
+    ] {
         let outcome = go(path);
         let refused = outcome == Outcome::Status(400) || outcome.is_refused_below();
         assert!(refused, "{outcome:?} for {}", path.escape_ascii());

@@ -1,8 +1,8 @@
 //! Invariant 28: CONNECT, TRACE and protocol upgrades.
 
 use crate::bed::{
-    Bed, Before, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused, contains,
-    show,
+    Bed, Before, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused,
+    contains, show,
 };
 
 const ROUTES: &str = "
@@ -20,19 +20,43 @@ fn invariant_28_connect_trace_and_unwanted_upgrades_never_reach_the_upstream() {
     let bed = Setup::new(ROUTES).tls().start();
     let smuggled = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
     for (head, reason) in [
-        ("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n", "upgrade_not_allowed|malformed_target"),
-        ("CONNECT / HTTP/1.1\r\nhost: a\r\n", "upgrade_not_allowed|malformed_target"),
+        (
+            "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n",
+            "upgrade_not_allowed|malformed_target",
+        ),
+        (
+            "CONNECT / HTTP/1.1\r\nhost: a\r\n",
+            "upgrade_not_allowed|malformed_target",
+        ),
         ("TRACE / HTTP/1.1\r\nhost: a\r\n", "upgrade_not_allowed"),
-        ("TRACE /x HTTP/1.1\r\nhost: a\r\nmax-forwards: 0\r\n", "upgrade_not_allowed"),
-        ("GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n", "upgrade_not_allowed"),
-        ("GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: TLS/1.0\r\n", "upgrade_not_allowed"),
-        ("GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n", "upgrade_not_allowed"),
-        ("GET /x HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nUpgrade: WebSocket, h2c\r\n", "upgrade_not_allowed"),
+        (
+            "TRACE /x HTTP/1.1\r\nhost: a\r\nmax-forwards: 0\r\n",
+            "upgrade_not_allowed",
+        ),
+        (
+            "GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABkAAQAAP__\r\n",
+            "upgrade_not_allowed",
+        ),
+        (
+            "GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: TLS/1.0\r\n",
+            "upgrade_not_allowed",
+        ),
+        (
+            "GET /x HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n",
+            "upgrade_not_allowed",
+        ),
+        (
+            "GET /x HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nUpgrade: WebSocket, h2c\r\n",
+            "upgrade_not_allowed",
+        ),
     ] {
         let bytes = format!("{head}\r\n{smuggled}");
         assert_raw_refused(&bed, bytes.as_bytes(), 400, reason);
     }
-    let with_token = format!("GET /ws HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n", bed.token().sign());
+    let with_token = format!(
+        "GET /ws HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        bed.token().sign()
+    );
     assert_raw_refused(&bed, with_token.as_bytes(), 400, "upgrade_not_allowed");
     assert_forwarded(&bed, Variant::PLAIN, &Request::get("/x"));
 }
@@ -44,22 +68,51 @@ fn invariant_28_connect_over_http2() {
     let before = Before::now(&bed);
     let refused: &[&[(&str, &[u8])]] = &[
         &[(":method", b"CONNECT"), (":authority", b"a:443")],
-        &[(":method", b"CONNECT"), (":scheme", b"http"), (":path", b"/x"), (":authority", b"a")],
-        &[(":method", b"CONNECT"), (":protocol", b"websocket"), (":scheme", b"http"), (":path", b"/ws"), (":authority", b"a")],
-        &[(":method", b"TRACE"), (":scheme", b"http"), (":path", b"/x"), (":authority", b"a")],
+        &[
+            (":method", b"CONNECT"),
+            (":scheme", b"http"),
+            (":path", b"/x"),
+            (":authority", b"a"),
+        ],
+        &[
+            (":method", b"CONNECT"),
+            (":protocol", b"websocket"),
+            (":scheme", b"http"),
+            (":path", b"/ws"),
+            (":authority", b"a"),
+        ],
+        &[
+            (":method", b"TRACE"),
+            (":scheme", b"http"),
+            (":path", b"/x"),
+            (":authority", b"a"),
+        ],
     ];
     for fields in refused {
         let outcome = ask(bed.proxy.addr(), fields, None, None);
-        let refused = matches!(outcome, Outcome::Status(400 | 405 | 501)) || outcome.is_refused_below();
+        let refused =
+            matches!(outcome, Outcome::Status(400 | 405 | 501)) || outcome.is_refused_below();
         assert!(refused, "{outcome:?} for {fields:?}");
     }
     before.assert_nothing_upstream(&bed, &"CONNECT");
-    let good: [(&str, &[u8]); 4] = [(":method", b"GET"), (":scheme", b"http"), (":path", b"/x"), (":authority", b"a")];
-    assert_eq!(ask(bed.proxy.addr(), &good, None, None), Outcome::Status(200));
+    let good: [(&str, &[u8]); 4] = [
+        (":method", b"GET"),
+        (":scheme", b"http"),
+        (":path", b"/x"),
+        (":authority", b"a"),
+    ];
+    assert_eq!(
+        ask(bed.proxy.addr(), &good, None, None),
+        Outcome::Status(200)
+    );
 }
 
 fn websocket(bed: &Bed, token: &str) -> String {
-    let token = if token.is_empty() { String::new() } else { format!("authorization: Bearer {token}\r\n") };
+    let token = if token.is_empty() {
+        String::new()
+    } else {
+        format!("authorization: Bearer {token}\r\n")
+    };
     let _ = bed;
     format!("GET /ws HTTP/1.1\r\nhost: a\r\n{token}{ASK}\r\n")
 }
@@ -110,7 +163,9 @@ fn invariant_28_another_answer_leaves_the_connection_in_http() {
 fn invariant_28_a_101_nobody_asked_for_is_a_bad_gateway() {
     for upgrade in ["upgrade: websocket", "upgrade: h2c", "x: y"] {
         let upstream = Upstream::scripted(move |exchange| {
-            exchange.write(format!("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n{upgrade}\r\n\r\nSECRET"))?;
+            exchange.write(format!(
+                "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n{upgrade}\r\n\r\nSECRET"
+            ))?;
             Ok(Next::Close)
         });
         let bed = Setup::new(ROUTES).upstream(upstream).start();
@@ -121,6 +176,10 @@ fn invariant_28_a_101_nobody_asked_for_is_a_bad_gateway() {
         let wrong = websocket(&bed, &bed.token().sign());
         client.send(wrong);
         let status = client.read_head().expect("a head").status;
-        assert_eq!(status == 101, upgrade == "upgrade: websocket", "{upgrade}: {status}");
+        assert_eq!(
+            status == 101,
+            upgrade == "upgrade: websocket",
+            "{upgrade}: {status}"
+        );
     }
 }
