@@ -96,7 +96,7 @@ fn count(number: usize, what: &str) -> String {
 /// What a valid configuration says, in a few lines.
 fn summary(file: &Path, config: &Config) -> String {
     let mut rows = Vec::new();
-    let mut row = |what: &str, text: String| rows.push(vec![format!("  {what}"), text]);
+    let mut row = |what: &str, text: String| rows.push(vec![what.to_owned(), text]);
     for listener in &config.listeners {
         let tls = if listener.tls.is_some() { " TLS" } else { "" };
         row(

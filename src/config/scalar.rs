@@ -1,5 +1,7 @@
 //! Scalars with a meaning of their own: one function each, used for checking and for reading.
 
+#[cfg(test)]
+mod tests;
 mod time;
 
 use std::net::{IpAddr, SocketAddr};

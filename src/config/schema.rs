@@ -10,8 +10,6 @@ mod markdown;
 mod policy;
 mod root;
 mod routes;
-#[cfg(test)]
-mod tests;
 
 use std::time::Duration;
 

@@ -52,13 +52,18 @@ pub(super) fn compile(
     }
     public_covers(&routes, scope);
     let mut builder = PolicyBuilder::new(limits);
-    for listener in listeners {
-        builder.listener(&listener.name, listener.cors.clone());
+    // By name, so that a listener with errors of its own does not hide what is wrong with routes.
+    for name in &scope.listeners {
+        let compiled = listeners.iter().find(|listener| &*listener.name == *name);
+        builder.listener(
+            &Arc::from(*name),
+            compiled.and_then(|listener| listener.cors.clone()),
+        );
     }
     for placed in &routes {
         if let Err(errors) = builder.route(placed.settings.clone()) {
             for error in errors {
-                report(&error, placed, &ids, listeners.is_empty(), scope);
+                report(&error, placed, &ids, scope);
             }
         }
     }
@@ -110,7 +115,6 @@ fn report(
     error: &RouteError,
     placed: &Placed<'_>,
     ids: &BTreeMap<Arc<str>, usize>,
-    no_listeners: bool,
     scope: &mut Scope<'_>,
 ) {
     let view = &placed.view;
@@ -133,7 +137,7 @@ fn report(
             );
         }
         // Without a listener there is nothing to add routes to, and that was reported.
-        (RouteFault::UnknownListener, _) if no_listeners || placed.settings.listener.is_some() => {}
+        (RouteFault::UnknownListener, _) if scope.listeners.is_empty() => {}
         // Said before, with the places of both.
         (RouteFault::DuplicateName(_), _) => {}
         _ if scope.report.has_error_below(&view.at().path) => {}

@@ -53,3 +53,50 @@ log: {{access: none}}
     assert_eq!(config.identity.headers.len(), 3);
     assert!(config.identity.assertion.is_some());
 }
+
+#[test]
+fn a_key_that_everybody_can_read_is_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let text = format!(
+        "{MINIMAL}identity: {{assertion: {{audience: a, key: {{file: assertion.pem}}}}}}\n"
+    );
+    assert_eq!(place.problems(&text), Vec::<String>::new());
+    fs::set_permissions(
+        place.path("assertion.pem"),
+        fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
+    let problems = place.problems(&text);
+    assert!(
+        problems[0].contains("every user of this machine can read it"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn the_number_of_workers_is_resolved_at_load() {
+    let place = Place::new();
+    let auto = place.load(&format!("{MINIMAL}workers: auto\n")).unwrap();
+    assert!((1..=2).contains(&auto.workers));
+    let seven = place.load(&format!("{MINIMAL}workers: 7\n")).unwrap();
+    assert_eq!(seven.workers, 7);
+}
+
+#[test]
+fn a_route_of_observation_ends_and_one_that_enforces_does_not_observe() {
+    let place = Place::new();
+    let text = MINIMAL.replace(
+        "  - {path: /**, allow: agent}",
+        "  - {path: /**, allow: agent}\n  - {path: /strict, allow: agent, mode: enforce}",
+    ) + "mode: observe\nuntil: 2030-01-31\n";
+    let config = place.load(&text).unwrap();
+    let observed: Vec<bool> = config
+        .policy
+        .routes()
+        .iter()
+        .map(|route| route.settings().observe.is_some())
+        .collect();
+    assert_eq!(observed, [true, false]);
+    assert_eq!(config.warnings.len(), 1);
+}

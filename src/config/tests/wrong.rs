@@ -586,3 +586,37 @@ fn unreadable_documents_are_refused_in_words() {
     fs::write(&binary, [0xff, 0xfe]).unwrap();
     assert!(load(&binary).contains("is not UTF-8"));
 }
+
+/// A file that is cut anywhere is a shorter valid document more often than one thinks.
+#[test]
+fn invariant_54_no_beginning_of_a_document_with_a_sentinel_replaces_it() {
+    let mut place = Place::new();
+    place.set("SECRET", "0123456789abcdef0123456789abcdef");
+    let text = registry::EVERYTHING;
+    let whole = place.load(text).unwrap();
+    let ends = text.char_indices().map(|(at, _)| at).step_by(29);
+    let lines = text.match_indices('\n').map(|(at, _)| at);
+    for end in ends.chain(lines) {
+        let beginning = &text[..end];
+        if beginning.trim_end().ends_with("end: true") {
+            continue;
+        }
+        assert!(
+            place.load_after(beginning, Some(&whole)).is_err(),
+            "{beginning}"
+        );
+    }
+    place.load_after(text, Some(&whole)).unwrap();
+}
+
+#[test]
+fn routes_are_judged_although_listeners_are_wrong() {
+    let text = with("upstream", "upstrem") + "  - {path: /**, allow: nobody}\n";
+    let problems = Place::new().problems(&text);
+    for expected in ["unknown key `upstrem`", "the other route is at line 10"] {
+        assert!(
+            problems.iter().any(|it| it.contains(expected)),
+            "{problems:?}"
+        );
+    }
+}
