@@ -13,7 +13,7 @@ use super::worker::{ConnectionState, Worker};
 use crate::authz::Granted;
 use crate::clock::{Clock, Tick};
 use crate::drain::Phase;
-use crate::rejection::{Malformed, Rejection};
+use crate::rejection::{Decision, Malformed, Rejection};
 use crate::request::{Facts, Head};
 use crate::snapshot::Inbound;
 use crate::telemetry::{End, Outcome};
@@ -70,8 +70,8 @@ impl Exchange {
         worker: &Rc<Worker>,
         connection: &Rc<ConnectionState>,
         generation: u64,
+        started: Tick,
     ) -> Rc<Self> {
-        let started = worker.now().tick;
         connection.request_began();
         if let Some(recorder) = worker.recorder(connection.listener()) {
             recorder.began();
@@ -216,7 +216,7 @@ impl Exchange {
             ..
         } = granted;
         *self.observed.borrow_mut() = observed;
-        self.forwarded.set(self.worker.now().tick);
+        self.forwarded.set(self.worker.coarse());
         *self.facts.borrow_mut() = Facts {
             head: Some(head),
             as_read: None,
@@ -246,7 +246,7 @@ impl Exchange {
         self.status.set(status.as_u16());
         self.response
             .upstream_head
-            .set(Some(self.worker.now().tick));
+            .set(Some(self.worker.shared.clock.tick()));
     }
 
     pub(crate) fn response_bytes(&self, bytes: u64) {
@@ -305,7 +305,10 @@ impl Exchange {
         let rejection = self.rejection.borrow();
         let observed = self.observed.borrow();
         let trace = self.trace.borrow();
-        let id = self.id();
+        let decision = Decision::of(rejection.as_ref());
+        // Formatted only for a record that is written.
+        let written = recorder.writes(decision) || observed.is_some();
+        let id = if written { self.id() } else { String::new() };
         let upgrade = facts
             .head
             .as_ref()

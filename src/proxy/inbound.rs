@@ -11,6 +11,7 @@ use super::refuse::Ended;
 use super::worker::{ConnectionState, Worker};
 use crate::authn::{self, Identified, Known};
 use crate::authz::Routed;
+use crate::clock::Now;
 use crate::jwks::Obtained;
 use crate::rejection::{Rejection, TokenFault};
 use crate::request::{Canonical, Refused};
@@ -24,7 +25,8 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let snapshot = worker.shared.snapshot.load_full();
-    let exchange = Exchange::begin(&worker, &connection, snapshot.generation);
+    let now = worker.now();
+    let exchange = Exchange::begin(&worker, &connection, snapshot.generation, now.tick);
     let origin = request.headers().get(http::header::ORIGIN).cloned();
     let is_head = request.method() == http::Method::HEAD;
     let way = Way {
@@ -33,7 +35,7 @@ pub(crate) async fn answer(
         connection: &connection,
         exchange: &exchange,
     };
-    let outcome = super::refuse::contain_panics(way.pass(request)).await;
+    let outcome = super::refuse::contain_panics(way.pass(request, now)).await;
     connection.guard().answer_began();
     match outcome {
         Ok(answer) => answer,
@@ -50,7 +52,11 @@ struct Way<'a> {
 
 impl Way<'_> {
     /// The steps, in order. Each takes the value of the one before; none can be left out.
-    async fn pass(&self, request: Request<Incoming>) -> Result<Response<ResponseBody>, Ended> {
+    async fn pass(
+        &self,
+        request: Request<Incoming>,
+        now: Now,
+    ) -> Result<Response<ResponseBody>, Ended> {
         let inbound = self
             .snapshot
             .inbound(self.connection.listener())
@@ -58,13 +64,13 @@ impl Way<'_> {
         let (parts, sealed) = Sealed::take(request, self.connection)?;
         self.exchange.admit(inbound)?;
         let request = Canonical::parse(parts, sealed, self.connection.facts(), &inbound.rules)?;
-        let routed = request.route(&self.snapshot.policy, self.worker.now())?;
+        let routed = request.route(&self.snapshot.policy, now)?;
         if routed.is_preflight_to_answer() {
             return Ok(self.answer_preflight(&routed, inbound));
         }
-        let known = self.identify(routed).await?;
-        let allowed = known.authorize(self.worker.now())?;
-        let vouched = allowed.vouch(&self.snapshot.identity, self.worker.now())?;
+        let (known, now) = self.identify(routed, now).await?;
+        let allowed = known.authorize(now)?;
+        let vouched = allowed.vouch(&self.snapshot.identity, now)?;
         let pool = self.worker.pool(inbound).ok_or(Rejection::Internal)?;
         Ok(upstream::forward(vouched, inbound, pool, self.exchange).await?)
     }
@@ -77,28 +83,27 @@ impl Way<'_> {
         super::refuse::preflight(routed, inbound, self.exchange)
     }
 
-    /// Verifies the credentials; waits for a key, once for each of the two tokens that a request may carry.
+    /// Verifies the credentials; waits for a key, once for each of the two tokens that a request may carry. Also gives
+    /// the time, which has passed when a key was waited for.
     async fn identify(
         &self,
         routed: Routed<Sealed>,
-    ) -> Result<Known<Sealed>, Box<Refused<Sealed>>> {
+        now: Now,
+    ) -> Result<(Known<Sealed>, Now), Box<Refused<Sealed>>> {
         let issuers = &self.snapshot.issuers;
         let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
-        let mut routed = routed;
+        let (mut routed, mut now) = (routed, now);
         for _ in 0..3 {
             // The cache is not held while waiting: other requests of this worker need it.
-            let identified = authn::identify(
-                routed,
-                issuers,
-                &mut self.worker.tokens(),
-                self.worker.now(),
-            );
+            let identified = authn::identify(routed, issuers, &mut self.worker.tokens(), now);
             let (waiting, wanted) = match identified {
-                Identified::Known(known) => return Ok(known),
+                Identified::Known(known) => return Ok((known, now)),
                 Identified::Rejected(refused) => return Err(refused),
                 Identified::NeedsKey(waiting, wanted) => (waiting, wanted),
             };
-            let rejection = match self.worker.shared.keys.obtain(&wanted).await {
+            let obtained = self.worker.shared.keys.obtain(&wanted).await;
+            now = self.worker.now();
+            let rejection = match obtained {
                 Obtained::Refreshed => {
                     routed = waiting;
                     continue;
@@ -106,8 +111,8 @@ impl Way<'_> {
                 Obtained::Absent => unknown,
                 Obtained::Unavailable { retry_after } => Rejection::KeysUnavailable { retry_after },
             };
-            return authn::give_up(waiting, rejection, issuers, self.worker.now());
+            return authn::give_up(waiting, rejection, issuers, now).map(|known| (known, now));
         }
-        authn::give_up(routed, unknown, issuers, self.worker.now())
+        authn::give_up(routed, unknown, issuers, now).map(|known| (known, now))
     }
 }
