@@ -23,6 +23,7 @@ use super::*;
 mod documents;
 mod examples;
 mod registry;
+mod text;
 mod wrong;
 
 /// A directory with the files that test documents name.
@@ -121,4 +122,28 @@ pub(super) const JWKS: &str = include_str!("../../config/atlas-jwks.json");
 
 pub(super) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// [`MINIMAL`] with `old` replaced, or with `more` at its end.
+pub(super) fn with(old: &str, new: &str) -> String {
+    assert!(MINIMAL.contains(old), "{old}");
+    MINIMAL.replacen(old, new, 1)
+}
+
+pub(super) fn and(more: &str) -> String {
+    format!("{MINIMAL}{more}\n")
+}
+
+/// Each text has a problem whose path and message are these; none of them loads.
+pub(super) fn refused(cases: &[(String, &str)]) {
+    let place = Place::new();
+    for (text, expected) in cases {
+        let problems = place.problems(text);
+        assert!(place.load(text).is_err(), "loads: {text}");
+        assert!(
+            problems.iter().any(|problem| problem.contains(expected)),
+            "expected {expected:?} of\n{text}\nfound {problems:#?}"
+        );
+    }
+    place.load(MINIMAL).unwrap();
 }
