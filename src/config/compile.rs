@@ -12,7 +12,7 @@ mod listeners;
 mod routes;
 mod tls;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) files: &'a mut Files,
     pub(crate) report: &'a mut Report,
     issuers: Vec<IssuerName<'a>>,
+    /// Names of issuers that something refers to.
+    used: BTreeSet<&'a str>,
     answers: Vec<&'a str>,
     listeners: Vec<&'a str>,
     client_certificates: bool,
@@ -62,6 +64,7 @@ pub(crate) fn compile(
     let answers = answers::compile(&root, &mut scope);
     let admin = admin::admin(&root, &mut scope);
     let probes = admin::probes(&root);
+    unused_issuers(&root, &mut scope);
     own_addresses(&root, &mut scope);
     sentinel(&root, tree, scope.report);
     Some(Config {
@@ -88,6 +91,24 @@ fn drain(root: &View<'_>) -> DrainSettings {
     DrainSettings {
         delay: view.span("delay"),
         deadline: view.span("deadline"),
+    }
+}
+
+/// Tokens of an issuer that nothing speaks of are verified and then refused everywhere.
+fn unused_issuers(root: &View<'_>, scope: &mut Scope<'_>) {
+    for node in root.items("issuers") {
+        if let Some((node, name)) = named(node.get("name"))
+            && !scope.used.contains(name)
+        {
+            scope.report.warn(
+                &node.at,
+                format!(
+                    "no caller and no route names the issuer {}: its tokens are refused everywhere",
+                    node.shown()
+                ),
+                "name it in `callers` or `allow`, or remove it",
+            );
+        }
     }
 }
 
@@ -186,6 +207,7 @@ impl<'a> Scope<'a> {
             files,
             report,
             issuers,
+            used: BTreeSet::new(),
             answers,
             listeners,
             client_certificates,
@@ -200,7 +222,9 @@ impl<'a> Scope<'a> {
             .iter()
             .find(|issuer| issuer.name == name)
             .copied();
-        if found.is_none() {
+        if let Some(found) = found {
+            self.used.insert(found.name);
+        } else {
             let names: Vec<&str> = self.issuers.iter().map(|issuer| issuer.name).collect();
             self.unknown(&node.at, "issuer", node, &names);
         }

@@ -100,3 +100,15 @@ fn a_route_of_observation_ends_and_one_that_enforces_does_not_observe() {
     assert_eq!(observed, [true, false]);
     assert_eq!(config.warnings.len(), 1);
 }
+
+#[test]
+fn an_issuer_that_nothing_names_is_a_warning() {
+    let place = Place::new();
+    let text = MINIMAL.replace(
+        "callers:",
+        "  - {name: idle, issuer: https://idle.example.org, jwks: {file: jwks.json}, audiences: [a]}\ncallers:",
+    );
+    let problems = place.problems(&text);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("7: warning: issuers[1].name: no caller and no route names"));
+}
