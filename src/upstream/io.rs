@@ -36,12 +36,19 @@ impl Meter {
         self.0.load(Ordering::Relaxed) == HEAD_BYTES
     }
 
-    fn take(&self, bytes: usize) -> io::Result<()> {
+    /// Counts what one read brought. A read may bring the head and much of the body together, on a warm connection more
+    /// than [`HEAD_BYTES`]: when the first bytes are those of a final answer, nothing is left to count (hyper bounds the
+    /// head itself).
+    fn take(&self, bytes: &[u8]) -> io::Result<()> {
         let left = self.0.load(Ordering::Relaxed);
         if left == UNLIMITED {
             return Ok(());
         }
-        match u32::try_from(bytes)
+        if left == HEAD_BYTES && begins_final_answer(bytes) {
+            self.head_came();
+            return Ok(());
+        }
+        match u32::try_from(bytes.len())
             .ok()
             .and_then(|bytes| left.checked_sub(bytes))
         {
@@ -55,6 +62,14 @@ impl Meter {
             )),
         }
     }
+}
+
+/// Whether these are the first bytes of an answer that is not 1xx.
+fn begins_final_answer(bytes: &[u8]) -> bool {
+    bytes
+        .strip_prefix(b"HTTP/1.")
+        .and_then(|rest| rest.get(1..3))
+        .is_some_and(|rest| matches!(rest, [b' ', b'2'..=b'5']))
 }
 
 /// A stream to the upstream.
@@ -78,10 +93,10 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            Poll::Ready(Ok(())) => Poll::Ready(
-                self.meter
-                    .take(buffer.filled().len().saturating_sub(before)),
-            ),
+            Poll::Ready(Ok(())) => {
+                let brought = buffer.filled().get(before..).unwrap_or_default();
+                Poll::Ready(self.meter.take(brought))
+            }
             other => other,
         }
     }
