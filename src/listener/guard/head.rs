@@ -220,7 +220,42 @@ fn request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, Malformed> 
     if method == b"CONNECT" {
         return Err(Malformed::Upgrade);
     }
+    // What hyper cannot read it refuses by itself, without a record: it must not get that far.
+    if !is_plain(target) && (http::Uri::try_from(target).is_err() || lacks_path(target)) {
+        return Err(Malformed::Target);
+    }
     Ok(version)
+}
+
+/// Absolute-form without a path: hyper would mend it to `/`.
+fn lacks_path(target: &[u8]) -> bool {
+    memchr::memmem::find(target, b"://")
+        .filter(|_| target.first() != Some(&b'/'))
+        .and_then(|at| target.get(at.saturating_add(3)..))
+        .is_some_and(|rest| rest.iter().find(|byte| matches!(byte, b'/' | b'?')) != Some(&b'/'))
+}
+
+/// Origin-form made of bytes that stand in no reader's way: nearly every target.
+fn is_plain(target: &[u8]) -> bool {
+    target.first() == Some(&b'/')
+        && target.iter().all(|byte| {
+            byte.is_ascii_alphanumeric()
+                || matches!(
+                    byte,
+                    b'/' | b'-'
+                        | b'.'
+                        | b'_'
+                        | b'~'
+                        | b'%'
+                        | b'?'
+                        | b'='
+                        | b'&'
+                        | b'+'
+                        | b':'
+                        | b'@'
+                        | b','
+                )
+        })
 }
 
 fn http_version(text: &[u8]) -> Result<Version, Malformed> {
