@@ -15,6 +15,24 @@ fn bed(upstream: Upstream) -> Bed {
 }
 
 #[test]
+fn large_bodies_pass_both_ways_in_every_protocol() {
+    let bed = bed(Upstream::start());
+    let body: Vec<u8> = (0..4 * MEGA).map(|n| (n % 251) as u8).collect();
+    let request = Request::post("/large", &body);
+    let response = bed.send(&request).expect(200);
+    assert!(response.body == body, "HTTP/1.1");
+    let plain = H2Connection::plain(bed.proxy.addr());
+    let secure = H2Connection::tls(bed.proxy.address("tls"), tls::client_config(&[b"h2"], None));
+    for client in [plain, secure] {
+        let response = client.exchange(&request).expect("an answer");
+        assert_eq!(response.status, 200, "{}", bed.proxy.log_text());
+        assert!(response.body == body, "HTTP/2");
+    }
+    let request = bed.upstream.requests().pop().expect("a request");
+    assert!(request.body == body);
+}
+
+#[test]
 fn bodies_pass_before_they_end_and_answers_before_the_body_ends() {
     let upstream = Upstream::scripted(|exchange| {
         exchange.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")?;

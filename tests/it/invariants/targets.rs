@@ -162,6 +162,19 @@ const FORMS: &[(&str, &str)] = &[
 ];
 
 #[test]
+fn invariant_27_only_origin_form_and_an_absolute_form_that_agrees() {
+    let bed = Setup::new(OPEN).start();
+    for (line, reason) in FORMS {
+        let bytes = format!("{line} HTTP/1.1\r\nhost: api.test\r\n\r\n");
+        let reason = format!("{reason}|malformed_syntax");
+        assert_raw_refused(&bed, bytes.as_bytes(), 400, &reason);
+    }
+    let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get("http://api.test/x?y"));
+    assert_eq!(seen.target, "/x?y");
+    assert_eq!(seen.header("host"), Some("api.test"));
+}
+
+#[test]
 fn invariant_27_http2_paths_are_origin_form() {
     use crate::bed::raw_h2::{Outcome, ask};
     let bed = Setup::new(OPEN).start();

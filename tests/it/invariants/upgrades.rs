@@ -129,6 +129,35 @@ fn echoing() -> Upstream {
 }
 
 #[test]
+fn invariant_28_an_upgrade_passes_on_its_route_after_the_token_and_a_101() {
+    let bed = Setup::new(ROUTES).upstream(echoing()).start();
+    assert_raw_refused(&bed, websocket(&bed, "").as_bytes(), 401, "no_token");
+    assert_raw_refused(
+        &bed,
+        websocket(&bed, "x.y.z").as_bytes(),
+        401,
+        "token_malformed",
+    );
+    let mut client = bed.proxy.connect();
+    client.send(format!("{}early", websocket(&bed, &bed.token().sign())));
+    let head = client.read_head().expect("a head");
+    assert_eq!(head.status, 101, "{}", show(&head.head));
+    assert_eq!(head.header("upgrade"), Some("websocket"));
+    assert_eq!(client.take(5), b"early");
+    client.send(b"\x81\x02hi GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(client.take(23), b"\x81\x02hi GET / HTTP/1.1\r\n\r\n");
+    let seen = bed.upstream.only();
+    assert_eq!(seen.header("upgrade"), Some("websocket"));
+    assert_eq!(
+        seen.header("sec-websocket-key"),
+        Some("dGhlIHNhbXBsZSBub25jZQ==")
+    );
+    assert_eq!(seen.header("authorization"), None);
+    drop(client);
+    bed.upstream.await_open(0);
+}
+
+#[test]
 fn invariant_28_the_upstream_going_away_ends_the_tunnel() {
     let upstream = Upstream::scripted(|exchange| {
         exchange.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\nbye")?;
