@@ -18,11 +18,17 @@ mod bed;
 #[cfg(test)]
 mod bed_tests;
 #[cfg(test)]
+mod examples;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod program;
+#[cfg(test)]
 mod purity;
+#[cfg(test)]
+mod real_idp;
 #[cfg(test)]
 mod smartem;
 #[cfg(test)]

@@ -1,0 +1,66 @@
+// A real issuer for tests: oidc-provider on loopback, JWT access tokens by client_credentials.
+//
+//   CLIENT_SECRET=… CLIENT_JWKS='{"keys": […]}' node server.mjs        prints `listening on http://127.0.0.1:PORT`
+//
+// The resource indicator (RFC 8707) says what is wanted: `urn:AUDIENCE:ALGORITHM`. Ends when its standard input does, so
+// that it never outlives the test that started it.
+
+import { generateKeyPairSync } from "node:crypto";
+import { createServer } from "node:http";
+import { Provider, errors } from "oidc-provider";
+
+const { CLIENT_SECRET, CLIENT_JWKS } = process.env;
+if (!CLIENT_SECRET || !CLIENT_JWKS) throw new Error("set CLIENT_SECRET and CLIENT_JWKS");
+
+function key(kid, type, options, more = {}) {
+  return { ...generateKeyPairSync(type, options).privateKey.export({ format: "jwk" }), kid, use: "sig", ...more };
+}
+
+const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+const SCOPES = "usage:read usage:write";
+
+const server = createServer();
+server.listen(0, "127.0.0.1", () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const client = { grant_types: ["client_credentials"], redirect_uris: [], response_types: [], scope: SCOPES };
+  const provider = new Provider(issuer, {
+    clients: [
+      { ...client, client_id: "secret-client", client_secret: CLIENT_SECRET, token_endpoint_auth_method: "client_secret_basic" },
+      {
+        ...client,
+        client_id: "key-client",
+        token_endpoint_auth_method: "private_key_jwt",
+        token_endpoint_auth_signing_alg: "ES256",
+        jwks: JSON.parse(CLIENT_JWKS),
+      },
+    ],
+    // The Ed25519 key has no `alg`: it signs under both of its names (RFC 8037, RFC 9864).
+    jwks: {
+      keys: [
+        key("rsa", "rsa", { modulusLength: 2048 }, { alg: "RS256" }),
+        key("ec", "ec", { namedCurve: "P-256" }, { alg: "ES256" }),
+        key("ed", "ed25519", {}),
+        key("pss", "rsa", { modulusLength: 2048 }, { alg: "PS256" }),
+      ],
+    },
+    scopes: SCOPES.split(" "),
+    enabledJWA: { clientAuthSigningAlgValues: ["ES256"] },
+    ttl: { ClientCredentials: 300 },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      resourceIndicators: {
+        enabled: true,
+        async getResourceServerInfo(_, resource) {
+          const [, audience, alg] = /^urn:([a-z-]+):([A-Za-z0-9]+)$/.exec(resource) ?? [];
+          if (!ALGORITHMS.includes(alg)) throw new errors.InvalidTarget();
+          return { scope: SCOPES, audience, accessTokenFormat: "jwt", jwt: { sign: { alg } } };
+        },
+      },
+    },
+  });
+  server.on("request", provider.callback());
+  console.log(`listening on ${issuer}`);
+});
+process.stdin.resume();
+process.stdin.on("end", () => process.exit(0));
