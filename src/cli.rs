@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0, 1 runtime, 2 usage, 64 bad configuration.
 
 mod check;
+mod demo;
 pub mod keygen;
 mod output;
 mod probe;
@@ -43,6 +44,7 @@ enum Command {
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
     Probe(probe::Arguments),
+    Demo(demo::Arguments),
 }
 
 /// Reads the command line and does what it says.
@@ -55,6 +57,7 @@ pub fn run() -> ExitCode {
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keygen(arguments) => report(keygen::run(&arguments)),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Demo(arguments) => demo::run(arguments),
     }
 }
 
