@@ -46,10 +46,7 @@ pub(crate) async fn forward(
         .content_length
         .unwrap_or_else(|| body.size_hint().lower());
     let request = head(&granted, headers);
-    let (wanted, route) = (
-        granted.head.upgrade.clone(),
-        std::sync::Arc::clone(&granted.route),
-    );
+    let (wanted, route) = (granted.head.upgrade.clone(), Arc::clone(&granted.route));
     exchange.granted(granted);
     if limit.is_some_and(|limit| declared > limit) {
         return Err(Rejection::Malformed(Malformed::BodyTooLarge));

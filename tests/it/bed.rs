@@ -26,7 +26,7 @@ pub use proxy::Proxy;
 pub use request::Request;
 pub use setup::{Bed, Setup};
 pub use token::Token;
-pub use upstream::{Captured, Exchange, Next, Upstream};
+pub use upstream::{Captured, Next, Upstream};
 pub use verdict::{
     Before, Variant, assert_forwarded, assert_raw_refused, assert_recorded, assert_refused,
     forwarded_everywhere, reconcile, refused_everywhere,

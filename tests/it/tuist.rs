@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::bed::{
-    Bed, Before, Request, Setup, Token, Variant, assert_forwarded, assert_refused, contains,
+    Bed, Request, Setup, Token, Variant, assert_forwarded, assert_refused, contains,
     forwarded_everywhere, keys, refused_everywhere,
 };
 
@@ -723,7 +723,7 @@ fn t18_the_same_scope_is_ones_own_account_for_a_tenant_and_all_for_the_service()
     refused_everywhere(&bed, &usage("other", &token), 401, "account_mismatch");
     refused_everywhere(
         &bed,
-        &usage("acme", &token.clone().claim("scope", "account:cache:read")),
+        &usage("acme", &token.claim("scope", "account:cache:read")),
         401,
         "scope_missing",
     );
@@ -745,7 +745,6 @@ fn t18_the_same_scope_is_ones_own_account_for_a_tenant_and_all_for_the_service()
 #[test]
 fn t19_service_principals_are_refused_where_an_account_is_needed() {
     let bed = bed();
-    let before = Before::now(&bed);
     let service = bed.second.token().sign();
     refused_everywhere(
         &bed,
@@ -758,7 +757,6 @@ fn t19_service_principals_are_refused_where_an_account_is_needed() {
     let empty = Request::get("/api/own").bearer(tenant(&bed, "").sign());
     let status = bed.send(&empty).status;
     assert!(matches!(status, 401 | 403), "{status}");
-    drop(before);
     assert!(
         bed.upstream
             .requests()

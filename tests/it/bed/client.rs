@@ -244,11 +244,6 @@ impl Connection {
     pub fn half_close(&self) {
         self.plug.half_close();
     }
-
-    /// Ends with a reset.
-    pub fn reset(self) {
-        self.plug.reset();
-    }
 }
 
 fn tcp(address: SocketAddr) -> TcpStream {

@@ -29,7 +29,6 @@ struct State {
     keys: Vec<Value>,
     fetches: usize,
     discoveries: usize,
-    cache_control: Option<String>,
 }
 
 #[derive(Clone)]
@@ -68,7 +67,6 @@ impl Issuer {
                 keys: vec![RSA_1.jwk(), ES256_1.jwk()],
                 fetches: 0,
                 discoveries: 0,
-                cache_control: None,
             }),
             Condvar::new(),
         )));
@@ -135,12 +133,6 @@ impl Issuer {
         self.shared.change(|state| state.mode = mode);
     }
 
-    /// `Cache-Control` of the JWKS.
-    pub fn cache_control(&self, value: &str) {
-        self.shared
-            .change(|state| state.cache_control = Some(value.to_owned()));
-    }
-
     /// How often the JWKS was asked for.
     pub fn fetches(&self) -> usize {
         self.shared.lock().fetches
@@ -200,16 +192,9 @@ fn serve(shared: &Shared, exchange: &mut Exchange<'_>) -> io::Result<Next> {
         return misbehave(shared, exchange);
     }
     shared.change(|state| state.fetches += 1);
-    let (keys, cache) = {
-        let state = shared.lock();
-        let cache = state
-            .cache_control
-            .as_ref()
-            .map_or_else(String::new, |value| format!("cache-control: {value}\r\n"));
-        (json!({"keys": state.keys}).to_string(), cache)
-    };
+    let keys = json!({"keys": shared.lock().keys}).to_string();
     if shared.lock().mode == Mode::Ok {
-        return exchange.answer(200, &format!("{JSON}{cache}"), keys.as_bytes());
+        return exchange.answer(200, JSON, keys.as_bytes());
     }
     misbehave(shared, exchange)
 }

@@ -264,13 +264,4 @@ impl Bed {
         self.proxy
             .reload(&self.fill.apply(&format!("@HEAD@{ISSUER}{lines}")))
     }
-
-    /// Reloads with other lines, issuers included.
-    ///
-    /// # Errors
-    /// What `check` would print.
-    pub fn reload_bare(&self, lines: &str) -> Result<u64, String> {
-        self.proxy
-            .reload(&self.fill.apply(&format!("@HEAD@{lines}")))
-    }
 }

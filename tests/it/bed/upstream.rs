@@ -218,11 +218,6 @@ impl Exchange<'_> {
         self.answer(200, &headers, &body)
     }
 
-    /// Reads raw bytes that follow (after a 101, or what nobody asked for); empty at the end.
-    pub fn read(&mut self) -> io::Result<Vec<u8>> {
-        self.stream.take_some()
-    }
-
     /// Bytes that came ahead of an answer.
     pub fn ahead(&self) -> &[u8] {
         self.stream.peek()
@@ -416,11 +411,6 @@ impl Upstream {
             self.shared
                 .wait(&format!("{n} open connections"), |state| state.open <= n),
         );
-    }
-
-    /// Forgets what was captured.
-    pub fn clear(&self) {
-        self.shared.change(|state| state.requests.clear());
     }
 
     /// Ends all connections, as a crash would.

@@ -176,7 +176,7 @@ fn invariant_31_what_was_verified_once_is_judged_anew_every_time() {
         }
     }
     let one_bit_off = {
-        let mut bytes = token.clone().into_bytes();
+        let mut bytes = token.into_bytes();
         let at = bytes.len() - 20;
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         String::from_utf8(bytes).expect("text")
@@ -323,6 +323,13 @@ fn invariant_32_a_broken_upstream_connection_is_not_used_again() {
     for _ in 0..3 {
         bed.send(&Request::get("/public")).expect(200);
     }
+    let of: Vec<_> = bed
+        .upstream
+        .requests()
+        .iter()
+        .map(|request| request.connection)
+        .collect();
+    assert_eq!(of, [0, 0, 0]);
     assert_eq!(
         bed.upstream.connections(),
         1,
