@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::registry::Place;
-use super::worker::{ConnectionState, Worker};
+use super::worker::{ConnectionState, RequestId, Worker};
 use crate::authz::Granted;
 use crate::clock::{Clock, Tick};
 use crate::drain::Phase;
@@ -121,12 +121,12 @@ impl Exchange {
             Some(given) if trusted_peer && given.len() <= 128 && given.to_str().is_ok() => {
                 given.clone()
             }
-            _ => HeaderValue::from_str(&self.id()).unwrap_or(HeaderValue::from_static("-")),
+            _ => HeaderValue::from_str(self.id().as_str()).unwrap_or(HeaderValue::from_static("-")),
         }
     }
 
     /// The request's id, as records and answers carry it.
-    pub(crate) fn id(&self) -> String {
+    pub(crate) fn id(&self) -> RequestId {
         self.worker.id(self.number)
     }
 
@@ -308,7 +308,7 @@ impl Exchange {
         let decision = Decision::of(rejection.as_ref());
         // Formatted only for a record that is written.
         let written = recorder.writes(decision) || observed.is_some();
-        let id = if written { self.id() } else { String::new() };
+        let id = written.then(|| self.id());
         let upgrade = facts
             .head
             .as_ref()
@@ -316,7 +316,7 @@ impl Exchange {
             .and_then(|head| head.upgrade.as_ref());
         let drained = self.worker.shared.drain.phase() == Phase::Ended;
         let outcome = Outcome {
-            request_id: &id,
+            request_id: id.as_ref().map_or("", RequestId::as_str),
             generation: self.generation,
             trace_id: trace.as_deref(),
             rejection: rejection.as_ref(),

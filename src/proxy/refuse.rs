@@ -83,7 +83,7 @@ impl Ended {
             .or(inbound.and_then(|inbound| inbound.settings.answers.as_ref()));
         let id = exchange.id();
         let context = AnswerContext {
-            request_id: &id,
+            request_id: id.as_str(),
             head: is_head,
             cors: inbound
                 .and_then(|inbound| inbound.cors.as_ref())
@@ -113,7 +113,7 @@ pub(super) fn preflight(
         .unwrap_or(HeaderValue::from_static(""));
     let origin = routed.head().headers().get(header::ORIGIN);
     let answer = match &inbound.cors {
-        Some(cors) => cors.answer_preflight(&methods, origin, &exchange.id()),
+        Some(cors) => cors.answer_preflight(&methods, origin, exchange.id().as_str()),
         None => Response::new(bytes::Bytes::new()),
     };
     exchange.answered(answer.status());

@@ -137,18 +137,16 @@ impl Worker {
         number
     }
 
-    /// 32 hexadecimal digits: the worker, then the number.
-    pub(super) fn id(&self, number: u64) -> String {
-        const DIGITS: [u8; 16] = *b"0123456789abcdef";
-        let mut id = String::with_capacity(32);
-        for byte in self.id_prefix.iter().chain(number.to_be_bytes().iter()) {
-            for nibble in [byte >> 4, byte & 15] {
-                id.push(char::from(
-                    DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0'),
-                ));
+    /// The id of the worker's request `number`.
+    pub(super) fn id(&self, number: u64) -> RequestId {
+        let mut id = [b'0'; 32];
+        let bytes = self.id_prefix.into_iter().chain(number.to_be_bytes());
+        for (pair, byte) in id.chunks_exact_mut(2).zip(bytes) {
+            if let [high, low] = pair {
+                (*high, *low) = (hex(byte >> 4), hex(byte & 15));
             }
         }
-        id
+        RequestId(id)
     }
 
     /// Puts an exchange under the sweeper's eyes.
@@ -218,6 +216,24 @@ impl Worker {
                 connection.keep_deadlines(now, &inbound.settings.timeouts);
             }
         });
+    }
+}
+
+/// 32 hexadecimal digits: the worker, then the number of the request on it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestId([u8; 32]);
+
+impl RequestId {
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+const fn hex(nibble: u8) -> u8 {
+    if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'a' + nibble - 10
     }
 }
 

@@ -177,7 +177,10 @@ fn fold(name: &str) -> String {
 pub fn is_reserved_spelling(name: &str, reserved: &ReservedNames) -> bool {
     let bucket = reserved.by_length.get(name.len());
     bucket.into_iter().flatten().any(|(known, kind)| {
-        *kind == Kind::Reserved && known.bytes().eq(name.bytes().map(fold_byte))
+        // Names differ most at their ends: one byte rules out nearly all.
+        *kind == Kind::Reserved
+            && known.bytes().next_back() == name.bytes().next_back().map(fold_byte)
+            && known.bytes().eq(name.bytes().map(fold_byte))
     })
 }
 
@@ -461,6 +464,10 @@ fn is_plain_protocol(value: &[u8]) -> bool {
 /// A comma in `Bearer` or `Basic` credentials, which are one token68, or a piece behind a comma that is no
 /// `name=value` of the first credential's parameters (RFC 9110 section 11.4).
 fn holds_several_credentials(value: &[u8]) -> bool {
+    // A token is long and nearly never holds a comma: one fast look settles it.
+    if memchr::memchr(b',', value).is_none() {
+        return false;
+    }
     let mut pieces = value.split(|byte| *byte == b',');
     let first = pieces.next().unwrap_or_default();
     let scheme = first.split(|byte| *byte == b' ').next().unwrap_or_default();
