@@ -1,6 +1,5 @@
 //! What the pure core costs per request. `cargo bench`; figures are compared by people, never pass or fail.
 
-#![expect(missing_docs, reason = "criterion's macros make public functions")]
 #![expect(
     clippy::unwrap_used,
     reason = "a benchmark that cannot start must stop"
