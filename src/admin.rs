@@ -74,6 +74,8 @@ pub struct AdminState {
     pub reload: ReloadStatus,
     /// The status of issuers' keys.
     pub issuers: KeyStatus,
+    /// What else an operator should know, in words; readiness tells it as degraded.
+    pub notes: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The routes of the live configuration.
     pub routes: Box<dyn Fn() -> Vec<RouteStatus> + Send + Sync>,
     /// The public keys that verify assertions, a JWKS (RFC 7517 section 5).

@@ -5,6 +5,7 @@
 
 mod admin;
 mod control;
+mod exposure;
 mod self_test;
 mod signals;
 mod snapshots;

@@ -124,6 +124,7 @@ impl AdminState {
                 .filter(|route| route.observe_until.is_some())
                 .map(|route| format!("route {} only observes and enforces nothing", route.name)),
         );
+        degraded.extend((self.notes)());
         if self.reload.state().last_error.is_some() {
             degraded.push("the last reload failed; the configuration before it serves on".into());
         }

@@ -53,6 +53,7 @@ fn with_issuers(issuers: Vec<IssuerKeyStatus>) -> (AdminState, Drain) {
         drain: drain.signal(),
         reload: ReloadStatus::default(),
         issuers: Arc::new(move || issuers.clone()),
+        notes: Box::new(Vec::new),
         routes: Box::new(|| {
             vec![RouteStatus {
                 name: "/<b>".into(),

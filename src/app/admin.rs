@@ -11,7 +11,9 @@ use crate::config::Config;
 use crate::drain::{DrainSignal, Readiness};
 use crate::jwks::Keys;
 use crate::snapshot::SnapshotCell;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Kind, Telemetry};
+
+use super::exposure::Exposure;
 
 /// What admin looks at.
 pub(super) struct Sources<'a> {
@@ -23,6 +25,7 @@ pub(super) struct Sources<'a> {
     pub(super) drain: DrainSignal,
     pub(super) reload: ReloadStatus,
     pub(super) readiness: Readiness,
+    pub(super) exposure: Exposure,
 }
 
 /// Serves admin and probes on this thread, until the drain has ended.
@@ -57,7 +60,27 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
     }
     let routes = Arc::clone(sources.snapshot);
     let jwks = (Arc::clone(sources.snapshot), sources.clock.clone());
+    let exposure = sources.exposure;
+    let exposed = exposure.clone();
+    let observed = sources.telemetry.metrics().observe(
+        "countersign_upstream_exposed",
+        "1 for listeners whose upstream can be reached around the proxy: it listens on more than loopback.",
+        &["listener"],
+        Kind::Gauge,
+        move || exposed.listeners().into_iter().map(|name| (vec![name.to_string()], 1.0)).collect(),
+    );
+    if let Err(error) = observed {
+        tracing::error!(%error, "metrics.exposure_unavailable");
+    }
     AdminState {
+        notes: Box::new(move || {
+            let around = |name: &Arc<str>| {
+                format!(
+                    "the upstream of {name} listens on more than loopback: it can be reached around the proxy"
+                )
+            };
+            exposure.listeners().iter().map(around).collect()
+        }),
         telemetry: Arc::clone(sources.telemetry),
         clock: sources.clock.clone(),
         started: sources.clock.now(),

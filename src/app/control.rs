@@ -6,6 +6,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::exposure::Exposure;
 use super::signals::{Signal, Signals};
 use super::worker_thread::{self, Role, Start};
 use super::{Addresses, Options, StartError, admin, self_test, snapshots};
@@ -40,6 +41,7 @@ pub(super) struct Control {
     /// Events of this thread go to our own telemetry, not to whatever the process has.
     _events: tracing::dispatcher::DefaultGuard,
     reload: ReloadStatus,
+    exposure: Exposure,
     watcher: Watcher,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
@@ -99,6 +101,7 @@ impl Control {
         let workers = spawn_workers(config.workers, &shared, &telemetry, inbound, &ending)?;
         let control = Self {
             reload: ReloadStatus::default(),
+            exposure: Exposure::default(),
             options,
             commands,
             keys,
@@ -136,6 +139,7 @@ impl Control {
             drain: self.drain.signal(),
             reload: self.reload.clone(),
             readiness: Readiness::default(),
+            exposure: self.exposure.clone(),
         };
         admin::spawn(sources, config, admin, probes)
     }
@@ -252,8 +256,9 @@ impl Control {
         Ok(generation)
     }
 
-    /// Looks upstream names up, in the background.
+    /// Looks upstream names up, in the background, and whether there is a way around the proxy.
     fn resolve(&self) {
+        self.exposure.look(&self.snapshot.load());
         for inbound in &self.snapshot.load().inbounds {
             let target = Arc::clone(&inbound.target);
             tokio::task::spawn_local(async move {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::bed::{
-    Bed, Request, Setup, Token, Variant, assert_forwarded, assert_refused, contains,
+    Bed, Request, Setup, Token, Variant, assert_forwarded, assert_refused, contains, eventually,
     forwarded_everywhere, keys, refused_everywhere,
 };
 
@@ -829,4 +829,32 @@ fn t20_what_could_be_taken_for_one_another_is_a_configuration_error() {
         issuer("two", "https://b.test")
     );
     Setup::bare(&fine).start();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn t16_a_way_around_the_proxy_is_noticed() {
+    let readiness = |bed: &Bed| {
+        let answer = bed.proxy.admin_get("/status");
+        let status: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        status["readiness"]["degraded"].to_string()
+    };
+    // The twin: the application listens on 127.0.0.1, and only the proxy reaches it from elsewhere.
+    let bed = bed();
+    assert!(!readiness(&bed).contains("around the proxy"));
+
+    let everywhere = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
+    let port = everywhere.local_addr().expect("an address").port();
+    let bed = Setup::new("routes: [{path: /open, allow: anyone}]")
+        .upstream_url(&format!("http://127.0.0.1:{port}"))
+        .start();
+    bed.proxy.await_event("upstream.exposed");
+    assert!(readiness(&bed).contains("around the proxy"));
+    assert!((bed.proxy.metric("countersign_upstream_exposed", "plain") - 1.0).abs() < 0.1);
+
+    drop(everywhere);
+    bed.clock.advance(Duration::from_secs(11));
+    eventually("the way is closed", || {
+        !readiness(&bed).contains("around the proxy")
+    });
 }
