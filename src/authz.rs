@@ -165,10 +165,12 @@ impl<B> Known<B> {
             {
                 let mut known = self;
                 known.observe(rejection);
+                // What is said about the principal must not outlive its token, whatever policy thinks of it.
+                let until = known.principal().until();
                 Ok(Allowed {
                     known,
                     caller: None,
-                    until: None,
+                    until,
                 })
             }
             Err((rejection, caller)) => {

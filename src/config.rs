@@ -4,6 +4,7 @@
 //! (`compile`). Every step reports all it finds; a [`Config`] exists only when nothing forbids it.
 
 mod agree;
+mod blank;
 mod compile;
 mod files;
 mod node;

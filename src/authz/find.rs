@@ -8,7 +8,7 @@ use super::access::{Access, Demand};
 use super::policy::Policy;
 use super::preflight::{self, Passing};
 use super::route::{NearMiss, Route};
-use super::table::Segments;
+use super::table::{Counts, Hit, Segments, Table};
 use crate::clock::Now;
 use crate::proxy::CorsSettings;
 use crate::rejection::{Malformed, Refusal, Rejection};
@@ -74,15 +74,52 @@ pub(super) fn find(policy: &Policy, head: &Head, now: Now) -> Result<Found, NotF
             fault.map_or(Rejection::NoRoute, Rejection::AmbiguousPath),
         ));
     };
-    let near_miss = hit.route.settings().near_miss == NearMiss::Refuse
-        && listener.table.is_near_miss(&hit, &path, host);
     let found = Found {
         route: Arc::clone(hit.route),
         path: hit.path,
         way: Way::Observed,
         observed: None,
     };
-    found.check(listener.cors.as_ref(), head, near_miss, now)
+    if let Some(fault) = needed.missing_from(hit.route.settings().allowances) {
+        return Err(found.refuse(Rejection::AmbiguousPath(fault)));
+    }
+    let near = near_miss(&listener.table, &hit, head, &path, now);
+    found.check(listener.cors.as_ref(), head, near, now)
+}
+
+/// A route that an upstream could serve the request by, although another one owns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Near {
+    /// That route only observes, as the owner does.
+    Observed,
+    /// That route is enforced, so an owner that only observes does not open it.
+    Enforced,
+}
+
+fn near_miss(table: &Table, hit: &Hit<'_>, head: &Head, path: &[&str], now: Now) -> Option<Near> {
+    if hit.route.settings().near_miss == NearMiss::Allow {
+        return None;
+    }
+    let host = &*head.authority().host;
+    let readings = if head.path().allowance_needed() == PathAllowances::default() {
+        Vec::new()
+    } else {
+        head.path().other_readings()
+    };
+    let is_near = |counts: Counts<'_>| {
+        table.is_near_miss(hit, path, host, counts)
+            || readings.iter().any(|reading| {
+                let reading: Segments<'_> = reading.iter().map(String::as_str).collect();
+                table.is_read_as_another(hit, &reading, host, counts)
+            })
+    };
+    if !is_near(&|_| true) {
+        None
+    } else if is_near(&|route| !route.observes(now)) {
+        Some(Near::Enforced)
+    } else {
+        Some(Near::Observed)
+    }
 }
 
 impl Found {
@@ -91,17 +128,15 @@ impl Found {
         mut self,
         cors: Option<&CorsSettings>,
         head: &Head,
-        near_miss: bool,
+        near: Option<Near>,
         now: Now,
     ) -> Result<Self, NotFound> {
         let route = Arc::clone(&self.route);
-        let needed = head.path().allowance_needed();
-        if let Some(fault) = needed.missing_from(route.settings().allowances) {
-            return Err(self.refuse(Rejection::AmbiguousPath(fault)));
-        }
         let wanted = head.upgrade.as_ref();
-        if near_miss {
-            self = self.unless_observed(Rejection::NearMiss, now)?;
+        match near {
+            Some(Near::Enforced) => return Err(self.refuse(Rejection::NearMiss)),
+            Some(Near::Observed) => self = self.unless_observed(Rejection::NearMiss, now)?,
+            None => {}
         }
         if wanted.is_some_and(|protocol| !route.allows_upgrade(protocol.as_bytes())) {
             return Err(self.refuse(Rejection::Malformed(Malformed::Upgrade)));

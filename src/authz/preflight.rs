@@ -29,7 +29,9 @@ pub(super) fn passing(cors: Option<&CorsSettings>, head: &Head, route: &Route) -
         Preflight::Answer => Passing::Answer,
         Preflight::Authenticate => return None,
     };
-    if *head.method() != Method::OPTIONS {
+    // A browser's preflight asks for nothing else: with an upgrade or a body somebody wants more than an answer to it.
+    let bare = head.upgrade.is_none() && head.content_length.unwrap_or(0) == 0 && !head.chunked;
+    if *head.method() != Method::OPTIONS || !bare {
         return None;
     }
     let origin = only(head.headers(), &ORIGIN)?;
@@ -45,7 +47,12 @@ pub(super) fn passing(cors: Option<&CorsSettings>, head: &Head, route: &Route) -
     let options = route
         .row(&Method::OPTIONS)
         .and_then(|row| route.access(row));
-    (route.is_open_to_somebody() && options != Some(&Access::Nobody)).then_some(passing)
+    // We tell the methods ourselves; the upstream is only asked about those that policy has.
+    let open = match passing {
+        Passing::Answer => route.is_open_to_somebody(),
+        Passing::Forward => route.is_usable(wanted.as_bytes()),
+    };
+    (open && options != Some(&Access::Nobody)).then_some(passing)
 }
 
 /// The value of a field that is there exactly once.

@@ -191,6 +191,12 @@ impl Route {
         })
     }
 
+    /// Whether somebody may use this method, an exact token.
+    pub(super) fn is_usable(&self, method: &[u8]) -> bool {
+        self.usable_methods()
+            .any(|own| own.as_str().as_bytes() == method)
+    }
+
     /// Whether somebody may use some method.
     pub(super) fn is_open_to_somebody(&self) -> bool {
         !self.allow.is_empty()

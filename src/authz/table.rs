@@ -87,6 +87,22 @@ impl Entry {
     }
 }
 
+/// Which routes a near miss may be one of.
+pub(super) type Counts<'c> = &'c dyn Fn(&Route) -> bool;
+
+/// What a near miss is looked for with.
+#[derive(Clone, Copy)]
+struct Wanted<'w> {
+    host: &'w str,
+    counts: Counts<'w>,
+}
+
+impl Wanted<'_> {
+    fn is_among(self, entries: &[Entry]) -> bool {
+        Entry::find(entries, self.host).is_some_and(|entry| (self.counts)(&entry.route))
+    }
+}
+
 impl Table {
     /// Adds all paths of a route that [`Self::conflicts`] found nothing against.
     pub(super) fn insert(&mut self, route: &Arc<Route>) {
@@ -151,24 +167,52 @@ impl Table {
     }
 
     /// Whether another spelling of the path (letters of another ASCII case, a slash more or less at the end) selects a
-    /// more specific path than `hit`, which the exact spelling selects.
-    pub(super) fn is_near_miss(&self, hit: &Hit<'_>, path: &[&str], host: &str) -> bool {
+    /// more specific path than `hit`, which the exact spelling selects, of a route that `counts`.
+    pub(super) fn is_near_miss(
+        &self,
+        hit: &Hit<'_>,
+        path: &[&str],
+        host: &str,
+        counts: Counts<'_>,
+    ) -> bool {
         if hit.ranks.iter().all(|rank| *rank == Rank::Literal) {
             return false; // nothing is more specific than a literal path
         }
-        if self.root.betters(&hit.ranks, path, host, false) {
+        let betters = |path: &[&str]| {
+            let wanted = Wanted { host, counts };
+            self.root.betters(&hit.ranks, path, wanted, false)
+        };
+        if betters(path) {
             return true;
         }
         match path.split_last() {
             // `/` has no other spelling.
             Some((&"", [])) | None => false,
-            Some((&"", shorter)) => self.root.betters(&hit.ranks, shorter, host, false),
+            Some((&"", shorter)) => betters(shorter),
             Some(_) => {
                 let mut longer = Segments::from_slice(path);
                 longer.push("");
-                self.root.betters(&hit.ranks, &longer, host, false)
+                betters(&longer)
             }
         }
+    }
+
+    /// Whether another parser's reading of the path (its route accepts that there is one) selects another route that
+    /// `counts` and is no less specific than `hit`, or a near miss of such a one: the upstream could serve that one.
+    pub(super) fn is_read_as_another(
+        &self,
+        hit: &Hit<'_>,
+        reading: &[&str],
+        host: &str,
+        counts: Counts<'_>,
+    ) -> bool {
+        let another = self.find(reading, host).is_some_and(|other| {
+            let common = other.ranks.iter().zip(&hit.ranks);
+            let first = common.map(|(theirs, ours)| theirs.cmp(ours));
+            let order = first.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then);
+            !Arc::ptr_eq(other.route, hit.route) && counts(other.route) && order.is_le()
+        });
+        another || self.is_near_miss(hit, reading, host, counts)
     }
 }
 
@@ -291,7 +335,7 @@ impl Node {
 
     /// Whether an entry matches, literals with their case folded, that is more specific than `than` says; `better`
     /// when the way to this node is so already, otherwise it is equal.
-    fn betters(&self, than: &[Rank], path: &[&str], host: &str, better: bool) -> bool {
+    fn betters(&self, than: &[Rank], path: &[&str], wanted: Wanted<'_>, better: bool) -> bool {
         let (limit, than) = than
             .split_first()
             .map_or((Rank::Literal, than), |(first, others)| (*first, others));
@@ -299,12 +343,12 @@ impl Node {
         let is = |rank: Rank| better || rank < limit;
         match path.split_first() {
             None => {
-                if is(Rank::Literal) && Entry::find(&self.end, host).is_some() {
+                if is(Rank::Literal) && wanted.is_among(&self.end) {
                     return true;
                 }
             }
             Some((segment, others)) => {
-                let onwards = |node: &Self, rank| node.betters(than, others, host, is(rank));
+                let onwards = |node: &Self, rank| node.betters(than, others, wanted, is(rank));
                 if self
                     .folded_children(segment)
                     .any(|node| onwards(node, Rank::Literal))
@@ -319,6 +363,6 @@ impl Node {
                 }
             }
         }
-        is(Rank::Rest) && Entry::find(&self.rest, host).is_some()
+        is(Rank::Rest) && wanted.is_among(&self.rest)
     }
 }

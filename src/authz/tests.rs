@@ -18,6 +18,7 @@ use crate::rejection::{Malformed, PathFault, Refusal, TokenFault};
 use crate::request::{ClientCertificate, Connection, PathAllowances, RequestRules};
 
 mod accounts;
+mod attacks;
 mod conditions;
 mod requests;
 

@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use super::files::Files;
 use super::node::Node;
 use super::problem::{Place, Problems, Report};
@@ -37,6 +39,8 @@ pub(crate) struct Scope<'a> {
     answers: Vec<&'a str>,
     listeners: Vec<&'a str>,
     client_certificates: bool,
+    /// Headers that only we may set.
+    identity_headers: Vec<HeaderName>,
 }
 
 /// An issuer as references see it.
@@ -59,6 +63,7 @@ pub(crate) fn compile(
     let listeners = listeners::compile(&root, &mut scope);
     let issuers = issuers::compile(&root, &listeners, &mut scope);
     let identity = identity::compile(&root, &listeners, &mut scope);
+    scope.identity_headers = identity.reserved();
     let callers = callers::compile(&root, &mut scope);
     let policy = routes::compile(&root, &callers, &listeners, limits, &mut scope);
     let answers = answers::compile(&root, &mut scope);
@@ -211,6 +216,7 @@ impl<'a> Scope<'a> {
             answers,
             listeners,
             client_certificates,
+            identity_headers: Vec::new(),
         }
     }
 

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::blank::Substituted;
+
 /// Longest part of a source line that is shown.
 const SNIPPET_WIDTH: usize = 120;
 
@@ -231,6 +233,7 @@ fn window(line: &str, column: usize) -> (String, usize) {
 pub(crate) struct Report {
     pub(crate) source: Source,
     list: Vec<Problem>,
+    substituted: Substituted,
 }
 
 /// A place that a problem can point at.
@@ -242,11 +245,17 @@ pub(crate) struct Place {
 }
 
 impl Report {
-    pub(crate) const fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source) -> Self {
         Self {
             source,
             list: Vec::new(),
+            substituted: Substituted::default(),
         }
+    }
+
+    /// A text that came from the environment or a file: no message will show it.
+    pub(crate) fn keep_out(&mut self, text: &str) {
+        self.substituted.add(text);
     }
 
     pub(crate) fn error(&mut self, at: &Place, message: impl Into<String>) {
@@ -309,6 +318,7 @@ impl Report {
     /// Takes over what was found in an attempt.
     pub(crate) fn absorb(&mut self, other: Self) {
         self.source.hidden.extend(other.source.hidden);
+        self.substituted.absorb(other.substituted);
         for problem in other.list {
             if !self.list.contains(&problem) {
                 self.list.push(problem);
@@ -324,12 +334,25 @@ impl Report {
 
     /// Whether an error was found at `path` or below it.
     pub(crate) fn has_error_below(&self, path: &str) -> bool {
+        let is_below = |own: &str| {
+            own.strip_prefix(path).is_some_and(|rest| {
+                path.is_empty() || rest.is_empty() || rest.starts_with(['.', '['])
+            })
+        };
         self.list
             .iter()
-            .any(|problem| problem.severity == Severity::Error && problem.path.starts_with(path))
+            .any(|problem| problem.severity == Severity::Error && is_below(&problem.path))
     }
 
     pub(crate) fn finish(mut self) -> Problems {
+        let is_written = |text: &str| self.source.lines.iter().any(|line| line.contains(text));
+        for problem in &mut self.list {
+            problem.message = self.substituted.blank(&problem.message, is_written);
+            problem.suggestion = problem
+                .suggestion
+                .as_deref()
+                .map(|text| self.substituted.blank(text, is_written));
+        }
         self.list
             .sort_by_key(|problem| (problem.line, problem.column));
         Problems::new(self.source, self.list)

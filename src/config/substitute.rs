@@ -96,6 +96,9 @@ impl Filler<'_> {
             return None;
         }
         let value = (self.environment)(name);
+        if let Some(value) = &value {
+            self.report.keep_out(value);
+        }
         if value.is_none() {
             self.report.error_try(
                 self.at,
@@ -109,11 +112,13 @@ impl Filler<'_> {
     fn file(&mut self, path: &Path) -> Option<String> {
         let bytes = self.files.read(path, self.at, self.report)?;
         match std::str::from_utf8(&bytes) {
-            Ok(text) => Some(
-                text.strip_suffix('\n')
-                    .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text))
-                    .to_owned(),
-            ),
+            Ok(text) => {
+                let text = text
+                    .strip_suffix('\n')
+                    .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+                self.report.keep_out(text);
+                Some(text.to_owned())
+            }
             Err(_) => {
                 self.report
                     .error(self.at, format!("{}: is not UTF-8 text", path.display()));

@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 
 use crate::rejection::{Malformed, PathFault, Rejection};
 
+mod readings;
 #[cfg(test)]
 mod tests;
 

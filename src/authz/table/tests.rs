@@ -30,7 +30,7 @@ fn table(routes: impl IntoIterator<Item = RouteSettings>) -> Table {
 fn owner(table: &Table, path: &str, host: &str) -> Option<String> {
     let segments: Segments<'_> = path.trim_start_matches('/').split('/').collect();
     let hit = table.find(&segments, host)?;
-    if table.is_near_miss(&hit, &segments, host) {
+    if table.is_near_miss(&hit, &segments, host, &|_| true) {
         return Some("near".into());
     }
     Some(hit.route.name().to_string())
@@ -292,7 +292,7 @@ fn naive(listed: &[Listed], path: &[&str], host: &str) -> Option<Result<usize, (
 
 fn decide(table: &Table, path: &[&str], host: &str) -> Option<Result<String, ()>> {
     let hit = table.find(path, host)?;
-    Some(if table.is_near_miss(&hit, path, host) {
+    Some(if table.is_near_miss(&hit, path, host, &|_| true) {
         Err(())
     } else {
         Ok(hit.route.name().to_string())

@@ -376,8 +376,16 @@ fn observing_routes_let_pass_what_policy_refuses_until_their_date() {
     observed.observe = Some(NOW.unix.plus(1));
     let mut enforced = observed.clone();
     enforced.observe = Some(NOW.unix);
-    let admin = || route("admin", &["/admin"], Access::Nobody);
-    let (observed, enforced) = (policy([observed, admin()]), policy([enforced, admin()]));
+    let beside = |owner: RouteSettings| {
+        let mut admin = route("admin", &["/admin"], Access::Nobody);
+        admin.observe = owner.observe;
+        policy([owner, admin])
+    };
+    let guarded = policy([
+        observed.clone(),
+        route("admin", &["/admin"], Access::Nobody),
+    ]);
+    let (observed, enforced) = (beside(observed), beside(enforced));
     let allow = "GET".into();
     for (method, path, principal, why) in [
         (
@@ -418,5 +426,5 @@ fn observing_routes_let_pass_what_policy_refuses_until_their_date() {
     let ambiguous = Err(Rejection::AmbiguousPath(PathFault::EmptySegment));
     assert_eq!(ask("GET", "/a//b").owner(&observed), ambiguous);
     let nobody = Err(Rejection::Forbidden(Refusal::Nobody));
-    assert_eq!(ask("GET", "/admin").owner(&observed), nobody);
+    assert_eq!(ask("GET", "/admin").owner(&guarded), nobody);
 }

@@ -31,7 +31,9 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Callers {
                 ),
             );
         }
-        let caller = caller(entry, scope);
+        // Of conditions that are wrong nothing is left to be said about routes.
+        let caller =
+            caller(entry, scope).filter(|_| !scope.report.has_error_below(&entry.key_at.path));
         if let Some(caller) = &caller {
             twin(entry, caller, &seen, scope);
             seen.push((&entry.key, caller.clone()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Scope;
 use super::callers::Callers;
+use super::issuers::no_wildcards;
 use crate::authz::{
     AccountRule, ActorRule, CertificateNames, ClaimValue, Condition, ServiceAccount,
 };
@@ -31,6 +32,16 @@ pub(super) fn compile(
     scope: &mut Scope<'_>,
 ) -> Vec<Condition> {
     let mut out = Vec::new();
+    for key in [
+        "client",
+        "subject",
+        "scopes",
+        "any_scope",
+        "roles",
+        "groups",
+    ] {
+        no_wildcards(view.items(key), scope);
+    }
     let boxed =
         |key: &str| -> Option<Vec<Box<str>>> { view.has(key).then(|| sorted(view.texts(key))) };
     out.extend(boxed("client").map(Condition::Client));
@@ -146,6 +157,7 @@ fn claims(view: &View<'_>, within: &Within<'_>, scope: &mut Scope<'_>, out: &mut
             continue;
         };
         let mut values = Vec::new();
+        no_wildcards(entry.value.each(), scope);
         for node in entry.value.each() {
             if let Some(flag) = node.flag() {
                 values.push(ClaimValue::Boolean(flag));

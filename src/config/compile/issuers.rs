@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Scope, keys};
 use crate::authn::{
@@ -28,6 +29,9 @@ const ALGORITHMS: [(&str, Algorithm); 10] = [
     ("EdDSA", Algorithm::EdDsa),
     ("Ed25519", Algorithm::Ed25519),
 ];
+
+/// `max_lifetime` of ServiceAccount tokens where it is not written.
+const LONGEST_SERVICE_ACCOUNT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// All issuers.
 pub(super) fn compile(
@@ -66,9 +70,44 @@ pub(super) fn compile(
                 _ => near_twin(node, iss, &values, scope),
             }
         }
-        out.extend(issuer(&view, token_bytes, scope));
+        let compiled = issuer(&view, token_bytes, scope);
+        if let Some((_, keys)) = &compiled {
+            own_cache(&view, keys, &out, scope);
+        }
+        out.extend(compiled);
     }
     out
+}
+
+/// Two sources in one file would throw out each other's copy, and neither would survive a restart.
+fn own_cache(
+    view: &View<'_>,
+    keys: &KeySourceSettings,
+    others: &[(IssuerSettings, KeySourceSettings)],
+    scope: &mut Scope<'_>,
+) {
+    let other = others
+        .iter()
+        .find(|(_, other)| keys.cache.is_some() && other.cache == keys.cache);
+    if let Some((other, _)) = other {
+        scope.report.error(
+            view.sub("jwks", &JWKS).place("cache"),
+            format!("`{}` keeps its keys in this file already", other.name),
+        );
+    }
+}
+
+/// Words that look like more than they are.
+pub(super) fn no_wildcards(items: &[Node], scope: &mut Scope<'_>) {
+    for node in items {
+        if node.text() == Some("*") {
+            scope.report.error_try(
+                &node.at,
+                "`*` would be compared as it stands: there are no wildcards",
+                "name the values, or leave the key out",
+            );
+        }
+    }
 }
 
 /// Two values that differ in a trailing slash or in case are most often one slip.
@@ -100,7 +139,7 @@ fn issuer(
     let keys = view
         .sub_if("jwks", &JWKS)
         .and_then(|jwks| keys::compile(&jwks, &issuers, scope));
-    let audiences = audiences(view);
+    let audiences = audiences(view, scope);
     let algorithms = algorithms(view, scope);
     if view.text("name") == Some("anonymous") {
         scope.report.error(
@@ -109,7 +148,17 @@ fn issuer(
         );
     }
     let clients = view.has("clients").then(|| view.texts("clients"));
-    if audiences == Some(Audiences::Unchecked) && clients.is_none() && !view.flag("kubernetes") {
+    let kubernetes = view.flag("kubernetes");
+    for key in ["audiences", "clients"] {
+        no_wildcards(view.items(key), scope);
+    }
+    if audiences == Some(Audiences::Unchecked) && kubernetes {
+        scope.report.error_try(
+            view.place("audiences"),
+            "tokens of ServiceAccounts must be made for us: with `unchecked`, every service that a pod sends a token to could use it here",
+            "audiences: [usage-api], the `audience` of the pod's projected token",
+        );
+    } else if audiences == Some(Audiences::Unchecked) && clients.is_none() {
         scope.report.warn(
             view.place("audiences"),
             "neither `aud` nor the client is checked: a token that this issuer made for any other service is taken",
@@ -125,8 +174,11 @@ fn issuer(
         leeway: view.span("leeway"),
         required_claims: required_claims(view),
         token_types: token_types(view, scope),
-        max_lifetime: view.duration("max_lifetime"),
-        kubernetes: view.flag("kubernetes"),
+        // Nobody can take a ServiceAccount's token back before it ends (invariant 17).
+        max_lifetime: view
+            .duration("max_lifetime")
+            .or(kubernetes.then_some(LONGEST_SERVICE_ACCOUNT)),
+        kubernetes,
         claim_mappings: claim_mappings(&view.sub("claim_mappings", &CLAIM_MAPPINGS)),
         scope_implies: scope_implies(view),
         key_id: match view.text("key_id") {
@@ -139,10 +191,19 @@ fn issuer(
     Some((settings, keys?))
 }
 
-fn audiences(view: &View<'_>) -> Option<Audiences> {
+fn audiences(view: &View<'_>, scope: &mut Scope<'_>) -> Option<Audiences> {
     let node = view.get("audiences")?;
     match &node.value {
-        Value::List(_) => Some(Audiences::AnyOf(view.texts("audiences"))),
+        Value::List(items) => {
+            for item in items.iter().filter(|item| item.text() == Some("unchecked")) {
+                scope.report.error_try(
+                    &item.at,
+                    "in a list `unchecked` is an audience of that name",
+                    "audiences: unchecked",
+                );
+            }
+            Some(Audiences::AnyOf(view.texts("audiences")))
+        }
         Value::Scalar(_) => (node.text() == Some("unchecked")).then_some(Audiences::Unchecked),
         Value::Map(_) => None,
     }

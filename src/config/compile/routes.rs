@@ -334,8 +334,17 @@ fn rate_limits(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<RateLimitSettings>
 fn actor_token(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ActorToken> {
     let view = view.sub_if("actor_token", &ACTOR_TOKEN)?;
     let issuer = scope.issuer(view.get("issuer"))?;
+    let header = scalar::header_name(view.text("header")?).ok()?;
+    if scope.identity_headers.contains(&header) {
+        scope.report.error(
+            view.place("header"),
+            format!(
+                "`{header}` is an identity header: what clients send under its name is never read"
+            ),
+        );
+    }
     Some(ActorToken {
-        header: scalar::header_name(view.text("header")?).ok()?,
+        header,
         issuer: Arc::from(issuer.name),
         required: view.flag("required"),
     })

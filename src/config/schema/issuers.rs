@@ -79,14 +79,14 @@ pub(crate) static ISSUER: Block = Block {
                 most: 366 * DAY,
             }),
             Optional,
-            "Most `exp` − `iat`; `iat` is required then. Unbounded when absent.",
+            "Most `exp` − `iat`; `iat` is required then. When absent 24h with `kubernetes: true`, otherwise unbounded.",
             "1h",
         ),
         Key::new(
             "kubernetes",
             &FLAG,
             Default("false"),
-            "A ServiceAccount issuer: `sub` and the `kubernetes.io` claims must be there and agree. A pod's deletion is not seen before `exp`.",
+            "A ServiceAccount issuer: `sub` and the `kubernetes.io` claims must be there and agree, and `audiences` must be named. A pod's deletion is not seen before `exp`.",
             "true",
         ),
         Key::new(

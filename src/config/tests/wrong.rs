@@ -1,5 +1,7 @@
 //! Documents that do not load, and what is said about them.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -435,4 +437,144 @@ fn routes_are_judged_although_listeners_are_wrong() {
             "{problems:?}"
         );
     }
+}
+
+#[test]
+fn invariant_17_service_accounts_need_an_audience_and_a_bounded_lifetime() {
+    let cluster = |audiences: &str| {
+        with(
+            "audiences: [api]",
+            &format!("audiences: {audiences}\n    kubernetes: true"),
+        )
+    };
+    refused(&[(
+        cluster("unchecked"),
+        "issuers[0].audiences: tokens of ServiceAccounts must be made for us",
+    )]);
+    let config = Place::new().load(&cluster("[api]")).unwrap();
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert_eq!(config.issuers[0].0.max_lifetime, Some(day));
+    let users = Place::new().load(MINIMAL).unwrap();
+    assert_eq!(users.issuers[0].0.max_lifetime, None);
+}
+
+#[test]
+fn invariant_56_words_that_look_like_more_than_they_are_are_errors() {
+    let none = "there are no wildcards";
+    refused(&[
+        (with("[api]", "[\"*\"]"), none),
+        (with("[api]", "[api]\n    clients: [\"*\"]"), none),
+        (with("client: agent", "client: \"*\""), none),
+        (with("client: agent", "roles: [a, \"*\"]"), none),
+        (with("client: agent", "claims: {tenant: \"*\"}"), none),
+        (
+            with("[api]", "[unchecked]"),
+            "issuers[0].audiences[0]: in a list `unchecked` is an audience of that name",
+        ),
+    ]);
+}
+
+#[test]
+fn t09_a_second_token_does_not_come_under_an_identity_header() {
+    let text = |header: &str| {
+        with(
+            "allow: agent}",
+            &format!("allow: agent, actor_token: {{header: {header}, issuer: dls}}}}"),
+        ) + "identity: {headers: {x-auth-subject: subject}}\n"
+    };
+    refused(&[(
+        text("X-Auth-Subject"),
+        "routes[0].actor_token.header: `x-auth-subject` is an identity header",
+    )]);
+    Place::new().load(&text("x-actor")).unwrap();
+}
+
+#[test]
+fn invariant_07_no_identity_header_is_one_that_reroutes_requests() {
+    let identity = |header: &str| and(&format!("identity: {{headers: {{{header}: subject}}}}"));
+    let taken = "HTTP or the proxy itself uses";
+    refused(&[
+        (identity("x-rewrite-url"), taken),
+        (identity("x-original-uri"), taken),
+        (identity("x-http-method"), taken),
+        (identity("x-envoy-original-path"), taken),
+        (identity("location"), taken),
+        (identity("x-request-id"), taken),
+    ]);
+    Place::new().load(&identity("x-subject")).unwrap();
+}
+
+#[test]
+fn two_issuers_do_not_keep_their_keys_in_one_file() {
+    let issuer = |name: &str, cache: &str| {
+        format!(
+            "  - name: {name}\n    issuer: https://{name}.example.org\n    jwks: {{discover: true, cache: {cache}}}\n    audiences: [api]\n"
+        )
+    };
+    let both = |one: &str, other: &str| {
+        let two = issuer("one", one) + &issuer("two", other);
+        with("callers:", &format!("{}callers:", two))
+    };
+    refused(&[(
+        both("keys.json", "./keys.json"),
+        "issuers[2].jwks.cache: `one` keeps its keys in this file already",
+    )]);
+    Place::new().load(&both("one.json", "two.json")).unwrap();
+}
+
+#[test]
+fn invariant_46_no_message_shows_a_substituted_text() {
+    const CANARY: &str = "hunter2canary";
+    let cases = [
+        ("path: /**", "path: \"${S}\"", "/{hunter2canary"),
+        ("client: agent", "scopes: \"${S}\"", "hunter2canary x"),
+        ("client: agent", "claims: {a: \"${S}\"}", "{hunter2canary}"),
+        ("name: dls", "name: \"${S}\"", "hunter2canary x"),
+        (
+            "[api]",
+            "[api]\n    algorithms: [\"${S}\"]",
+            "hunter2canary",
+        ),
+        (
+            "{file: jwks.json}",
+            "{url: \"${S}\"}",
+            "https://u:hunter2canary@x/y",
+        ),
+        (
+            "http://127.0.0.1:8000",
+            "\"${S}\"",
+            "http://hunter2canary/x",
+        ),
+        (
+            "client: agent",
+            "client: agent, client_address: \"${S}\"",
+            "hunter2canary",
+        ),
+        (
+            "routes:",
+            "identity: {headers: {x-a: \"${S}\"}}\nroutes:",
+            "hunter2canary",
+        ),
+        ("allow: agent", "allow: \"${S}\"", "hunter2canary"),
+        (
+            "allow: agent",
+            "allow: {caller: agent, account: \"${S}\"}",
+            "hunter2canary",
+        ),
+        ("issuer: dls", "issuer: \"${S}\"", "hunter2canary"),
+    ];
+    for (old, new, value) in cases {
+        let mut place = Place::new();
+        place.set("S", value);
+        let problems = place.load(&with(old, new)).expect_err(new);
+        let shown = format!("{problems}{}", problems.to_json());
+        assert!(!shown.contains(CANARY), "{new}: {shown}");
+        assert!(problems.errors() > 0);
+    }
+}
+
+#[test]
+fn a_wrong_caller_is_one_error_and_not_one_of_every_route() {
+    let problems = Place::new().problems(&with("client: agent", "scopes: \"a b\""));
+    assert_eq!(problems.len(), 1, "{problems:?}");
 }
