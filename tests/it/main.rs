@@ -14,6 +14,8 @@
 )]
 
 #[cfg(test)]
+mod at_most_once;
+#[cfg(test)]
 mod bed;
 #[cfg(test)]
 mod bed_tests;
@@ -33,5 +35,7 @@ mod real_idp;
 mod smartem;
 #[cfg(test)]
 mod streams;
+#[cfg(test)]
+mod threat_model;
 #[cfg(test)]
 mod tuist;
