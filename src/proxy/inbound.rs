@@ -101,7 +101,8 @@ impl Way<'_> {
                 Identified::Rejected(refused) => return Err(refused),
                 Identified::NeedsKey(waiting, wanted) => (waiting, wanted),
             };
-            let obtained = self.worker.shared.keys.obtain(&wanted).await;
+            // Boxed: hardly any request waits, and every request would carry it.
+            let obtained = Box::pin(self.worker.shared.keys.obtain(&wanted)).await;
             now = self.worker.now();
             let rejection = match obtained {
                 Obtained::Refreshed => {

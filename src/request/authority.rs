@@ -130,10 +130,16 @@ fn address_literal(inside: &str) -> Option<Box<str>> {
 
 fn name(host: &str) -> Option<Box<str>> {
     let host = host.strip_suffix('.').unwrap_or(host);
-    let known =
-        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
-    let valid = host.len() <= 255
-        && host.bytes().all(known)
-        && host.split('.').all(|label| !label.is_empty());
-    valid.then(|| host.to_ascii_lowercase().into_boxed_str())
+    let mut folded = String::with_capacity(host.len());
+    let mut before = b'.';
+    for byte in host.bytes() {
+        let known = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        // No empty label.
+        if !known || (byte == b'.' && before == b'.') {
+            return None;
+        }
+        folded.push(char::from(byte.to_ascii_lowercase()));
+        before = byte;
+    }
+    (before != b'.' && host.len() <= 255).then(|| folded.into_boxed_str())
 }

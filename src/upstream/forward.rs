@@ -1,5 +1,6 @@
 //! Forwarding: the one call site that sends a request upstream.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,12 +173,15 @@ impl Sending<'_> {
         request: Request<RequestBody>,
         deadline: Option<Duration>,
     ) -> Result<Answer, Rejection> {
+        let mut sending = pin!(self.send(request));
         if deadline.is_none() && self.exchange.request_has_ended() {
-            return self.send(request).await;
+            return sending.await;
         }
+        // Boxed, as everything that few requests need: what every request needs stays small and is cheap to move.
+        let overdue = Box::pin(self.overdue(deadline));
         tokio::select! {
-            answer = self.send(request) => answer,
-            rejection = self.overdue(deadline) => Err(rejection),
+            answer = sending.as_mut() => answer,
+            rejection = overdue => Err(rejection),
         }
     }
 
@@ -222,10 +226,11 @@ impl Sending<'_> {
                 Err(Unsent::Again(again)) => request = *again,
             }
         }
-        let connection = self
-            .pool
-            .connect(self.exchange.clock(), timeouts.upstream_connect)
-            .await?;
+        let connection = Box::pin(
+            self.pool
+                .connect(self.exchange.clock(), timeouts.upstream_connect),
+        )
+        .await?;
         match self.send_on(connection, request).await {
             Ok(answer) => Ok(answer),
             Err(Unsent::Final(rejection)) => Err(rejection),

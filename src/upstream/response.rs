@@ -33,14 +33,16 @@ pub(super) fn sanitise(headers: &mut HeaderMap, reserved: &ReservedNames, traile
 }
 
 fn is_hop_by_hop(name: &HeaderName, trailers: bool) -> bool {
-    *name == CONNECTION
-        || *name == TRANSFER_ENCODING
-        || *name == KEEP_ALIVE
-        || *name == UPGRADE
-        || *name == TE
-        || *name == PROXY_CONNECTION
-        || *name == PROXY_AUTHENTICATE
-        || (*name == TRAILER && !trailers)
+    // By length first: hardly any field of a response is one of these.
+    match name.as_str().len() {
+        2 => *name == TE,
+        7 => *name == UPGRADE || (*name == TRAILER && !trailers),
+        10 => *name == CONNECTION || *name == KEEP_ALIVE,
+        16 => *name == PROXY_CONNECTION,
+        17 => *name == TRANSFER_ENCODING,
+        18 => *name == PROXY_AUTHENTICATE,
+        _ => false,
+    }
 }
 
 fn nominated(headers: &HeaderMap, remove: &mut SmallVec<[HeaderName; 4]>) {
@@ -49,7 +51,11 @@ fn nominated(headers: &HeaderMap, remove: &mut SmallVec<[HeaderName; 4]>) {
         .iter()
         .filter_map(|value| value.to_str().ok());
     for name in named.flat_map(|value| value.split(',')) {
-        if let Ok(name) = HeaderName::from_bytes(name.trim().as_bytes()) {
+        let name = name.trim();
+        if name.eq_ignore_ascii_case("keep-alive") || name.eq_ignore_ascii_case("close") {
+            continue;
+        }
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes()) {
             // Framing is hyper's.
             if name != CONTENT_LENGTH {
                 remove.push(name);
