@@ -36,6 +36,8 @@ mod smartem;
 #[cfg(test)]
 mod streams;
 #[cfg(test)]
+mod supply_chain;
+#[cfg(test)]
 mod threat_model;
 #[cfg(test)]
 mod tuist;
