@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::Version;
 
+use self::blank::blanked;
 use super::SubjectLog;
 use super::json::{self, field, key, number};
 use super::timestamp::{Milliseconds, rfc3339};
@@ -16,6 +17,8 @@ use crate::authn::{ClaimPath, Claims, Json, Principal};
 use crate::clock::Now;
 use crate::rejection::{Decision, Rejection};
 use crate::request::{Facts, Head};
+
+mod blank;
 
 /// The schema's version: a field that changes its meaning or goes away makes it the next.
 pub const VERSION: u32 = 1;
@@ -384,80 +387,6 @@ fn address(line: &mut Vec<u8>, name: &'static str, address: IpAddr) {
     key(line, name);
     // Writing to a vector does not fail.
     drop(write!(line, "\"{}\"", address.to_canonical()));
-}
-
-/// Query parameters that carry credentials (RFC 6750 section 2.3, RFC 6749, OpenID Connect, common practice).
-const SECRET_PARAMETERS: [&str; 16] = [
-    "access_token",
-    "api_key",
-    "apikey",
-    "assertion",
-    "auth",
-    "authorization",
-    "bearer",
-    "client_assertion",
-    "client_secret",
-    "code",
-    "id_token",
-    "jwt",
-    "password",
-    "refresh_token",
-    "secret",
-    "token",
-];
-
-/// The target with the values of secret parameters, and whatever looks like a JWT, blanked; `None` when there is none.
-fn blanked(target: &str) -> Option<String> {
-    let (path, query) = target.split_once('?')?;
-    let secret = |pair: &str| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let name = decoded(name);
-        SECRET_PARAMETERS
-            .iter()
-            .any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()))
-            || super::looks_like_token(value)
-    };
-    if !query.split(['&', ';']).any(secret) {
-        return None;
-    }
-    let pairs: Vec<_> = query
-        .split('&')
-        .map(|pair| {
-            if pair.split(';').any(secret) {
-                let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-                format!("{name}=[redacted]")
-            } else {
-                pair.to_owned()
-            }
-        })
-        .collect();
-    Some(format!("{path}?{}", pairs.join("&")))
-}
-
-/// Percent-decoded once, as an upstream would read the name.
-fn decoded(name: &str) -> std::borrow::Cow<'_, [u8]> {
-    if !name.contains('%') {
-        return name.as_bytes().into();
-    }
-    let mut out = Vec::with_capacity(name.len());
-    let mut bytes = name.as_bytes();
-    while let Some((&byte, rest)) = bytes.split_first() {
-        let escaped = rest.split_at_checked(2).and_then(|(digits, rest)| {
-            let digits = std::str::from_utf8(digits).ok()?;
-            Some((u8::from_str_radix(digits, 16).ok()?, rest))
-        });
-        match escaped.filter(|_| byte == b'%') {
-            Some((value, after)) => {
-                out.push(value);
-                bytes = after;
-            }
-            None => {
-                out.push(byte);
-                bytes = rest;
-            }
-        }
-    }
-    out.into()
 }
 
 #[cfg(test)]
