@@ -70,7 +70,7 @@ enum DemoError {
     Key(#[from] SigningKeyError),
     #[error("the issuer gives no token to {0}")]
     NoToken(&'static str),
-    #[error("a request left no decision record")]
+    #[error("the proxy's log does not say what it must")]
     NoRecord,
     #[error("the proxy does not say where it listens")]
     NoAddress,

@@ -19,9 +19,7 @@ const TOKENS: [(&str, &str); 3] = [
 
 /// Serves until a signal ends the proxy, and shows each decision.
 pub(super) fn stay(world: World, audience: Audience, out: &mut dyn Write) -> Result<(), DemoError> {
-    for realm in &world.issuer.realms {
-        realm.set_down(false);
-    }
+    world.recover("services")?;
     let mut files = Vec::new();
     for (realm, client) in TOKENS {
         let token = world.token(realm, client, None)?;

@@ -179,3 +179,23 @@ fn the_development_issuer_takes_both_kinds_of_client_authentication_and_no_other
     }
     world.app.kill();
 }
+
+#[test]
+fn after_the_walk_tokens_of_both_issuers_work() {
+    let (world, _directory) = world();
+    for step in STEPS {
+        walk::make(&world, step).unwrap();
+    }
+    world.recover("services").unwrap();
+    for client in ["acme-app", "billing"] {
+        let realm = if client == "billing" {
+            "services"
+        } else {
+            "accounts"
+        };
+        let token = world.token(realm, client, None).unwrap();
+        let call = client::Call::get("/whoami").header("Authorization", format!("Bearer {token}"));
+        assert_eq!(world.ask(&call).unwrap().answer.status, 200, "{client}");
+    }
+    world.app.kill();
+}

@@ -193,6 +193,23 @@ impl World {
         token.ok_or(DemoError::NoToken(client))
     }
 
+    /// Lets every issuer work again, and waits until the proxy has the keys of `name`, which it could not fetch.
+    pub(super) fn recover(&self, name: &'static str) -> Result<(), DemoError> {
+        for realm in &self.issuer.realms {
+            realm.set_down(false);
+        }
+        loop {
+            let line = self.log.recv_timeout(PATIENCE);
+            let line = line.map_err(|_| DemoError::NoRecord)?;
+            let event: Value = serde_json::from_slice(&line).unwrap_or_default();
+            let is =
+                |name: &str, value: &str| event.get(name).and_then(Value::as_str) == Some(value);
+            if is("event", "jwks.refreshed") && is("issuer", name) {
+                return Ok(());
+            }
+        }
+    }
+
     /// Sends a request to the proxy, and waits for its decision record.
     pub(super) fn ask(&self, call: &Call) -> Result<Outcome, DemoError> {
         let answer = client::send(self.proxy, call)?;
