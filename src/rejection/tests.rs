@@ -193,3 +193,21 @@ fn every_refusal_has_an_error_status_and_401_a_challenge() {
     }
     assert_eq!(Decision::of(None), Decision::Allowed);
 }
+
+#[test]
+fn every_reason_is_documented_with_its_status() {
+    let operations = include_str!("../../docs/operations.md");
+    let record = include_str!("../../docs/decision-record.md");
+    for rejection in everything() {
+        let reason = rejection.reason();
+        let row = format!("| `{reason}` | {} |", rejection.status().as_u16());
+        assert!(
+            operations.contains(&row),
+            "docs/operations.md has no row {row}"
+        );
+        assert!(
+            record.contains(&format!("`{reason}`")),
+            "docs/decision-record.md: {reason}"
+        );
+    }
+}

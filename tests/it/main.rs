@@ -20,6 +20,8 @@ mod bed;
 #[cfg(test)]
 mod bed_tests;
 #[cfg(test)]
+mod docs;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod invariants;

@@ -50,7 +50,7 @@ fn every_metric_has_help_and_a_unit() {
 #[test]
 fn every_metric_is_documented() {
     let (telemetry, _lines) = start(&LogSettings::default());
-    let documented = include_str!("../../../docs/metrics.md");
+    let documented = include_str!("../../../docs/operations.md");
     for family in telemetry.metrics().registry.gather() {
         assert!(
             documented.contains(&format!("`{}`", family.name())),

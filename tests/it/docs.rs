@@ -1,0 +1,123 @@
+//! What the documentation promises is there.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(repository().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// All Rust sources below `directory`, as one text.
+fn sources(directory: &Path) -> String {
+    let mut text = String::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            text.push_str(&sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+    text
+}
+
+#[test]
+fn the_readme_shows_a_configuration_that_is_compiled_by_a_test() {
+    let shown = format!("```yaml\n{}```", read("config/smartem.yaml"));
+    assert!(
+        read("README.md").contains(&shown),
+        "copy config/smartem.yaml into README.md again"
+    );
+}
+
+#[test]
+fn every_test_that_the_readme_names_exists() {
+    let all = sources(&repository().join("tests")) + &sources(&repository().join("src"));
+    let readme = read("README.md");
+    let named: Vec<&str> = readme
+        .split('`')
+        .filter(|word| word.starts_with("invariant_"))
+        .collect();
+    assert!(named.len() > 5);
+    for name in named {
+        assert!(all.contains(&format!("fn {name}(")), "{name}");
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for page in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/operations.md",
+        "docs/identity.md",
+        "docs/decision-record.md",
+    ] {
+        let here: PathBuf = repository().join(page);
+        let text = read(page);
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            if link.contains("://") {
+                continue;
+            }
+            let target = if file.is_empty() {
+                here.clone()
+            } else {
+                here.with_file_name(file)
+            };
+            let held = fs::read_to_string(&target).unwrap_or_else(|_| panic!("{page}: {link}"));
+            let headings: BTreeSet<String> = held
+                .lines()
+                .filter(|line| line.starts_with('#'))
+                .map(|line| {
+                    line.trim_start_matches('#')
+                        .trim()
+                        .to_lowercase()
+                        .replace(' ', "-")
+                })
+                .collect();
+            assert!(
+                anchor.is_empty() || headings.contains(anchor),
+                "{page}: {link}"
+            );
+        }
+    }
+}
+
+/// The dotted names of `tracing` events in a source text.
+fn events(text: &str) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    for level in ["error", "warn", "info", "debug"] {
+        for call in text.split(&format!("tracing::{level}!(")).skip(1) {
+            let arguments = call.split(");").next().unwrap_or_default();
+            let name = arguments.split('"').nth_back(1).unwrap_or_default();
+            names.insert(name);
+        }
+    }
+    names
+}
+
+#[test]
+fn every_log_event_is_documented() {
+    let all = sources(&repository().join("src"));
+    let documented = read("docs/operations.md");
+    // Tests of logging log what they like.
+    let tests = sources(&repository().join("src/telemetry"));
+    let names: BTreeSet<_> = events(&all).difference(&events(&tests)).copied().collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(
+            documented.contains(&format!("`{name}`")),
+            "{name} is not in docs/operations.md"
+        );
+    }
+}
