@@ -157,8 +157,18 @@ async fn receive(
 
 fn serve(worker: Rc<Worker>, index: usize, accepted: listener::Accepted, load: Arc<AtomicUsize>) {
     load.fetch_add(1, Ordering::Relaxed);
+    let counted = Loaded(load);
     tokio::task::spawn_local(async move {
+        let _counted = counted;
         listener::serve(worker, index, accepted).await;
-        load.fetch_sub(1, Ordering::Relaxed);
     });
+}
+
+/// Part of a worker's load until its task has ended, by a panic also.
+struct Loaded(Arc<AtomicUsize>);
+
+impl Drop for Loaded {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }

@@ -49,6 +49,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Most that a client may send behind a request for an upgrade before it is answered.
 const UPGRADE_BYTES: usize = 16 * 1024;
 
+/// Most that is held of what a client sends ahead of an answer; more stays in the socket.
+const AHEAD_BYTES: usize = 16 * 1024;
+
 /// Most that is read and dropped behind a bad head, so that the client can read the answer.
 const DISCARD_BYTES: usize = 1024 * 1024;
 
@@ -308,8 +311,32 @@ impl<T: AsyncRead + Unpin> Guard<T> {
         }
     }
 
+    /// While an answer is on its way the socket is read only to see the client leave: hyper, given a next head, would not
+    /// look again, and a stream would outlive its reader. What is sent ahead is held.
+    fn step_ahead(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Step>> {
+        if !self.held.is_empty() {
+            self.shared.holds_head();
+        }
+        if self.held.pending().len() >= AHEAD_BYTES {
+            return Poll::Pending;
+        }
+        let start = buf.filled().len();
+        if ready!(self.poll_socket(cx, buf))? == 0 {
+            return Poll::Ready(Ok(Step::Ready));
+        }
+        self.hold_back(buf, start);
+        Poll::Ready(Ok(Step::Again))
+    }
+
     /// A head: judged in what is held, or else where it was read.
     fn step_head(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<Step>> {
+        if self.shared.in_flight() > 0 {
+            return self.step_ahead(cx, buf);
+        }
         if self.shared.head_expired() && self.shared.phase() == Phase::Head {
             self.refuse_head(Malformed::HeadTimeout);
             return Poll::Ready(Ok(Step::Again));

@@ -26,13 +26,10 @@ const SEND_BUFFER: usize = 64 * 1024;
 
 /// Serves `accepted` until it ends, by the listener `index`.
 pub(crate) async fn serve(worker: Rc<Worker>, index: usize, accepted: Accepted) {
-    let shared = Arc::clone(&worker.shared);
-    let place = shared.connections.fetch_add(1, Ordering::Relaxed);
     let peer = accepted.peer();
     let recorder = worker.recorder(index);
-    if let Some(recorder) = recorder {
-        recorder.connections.opened();
-    }
+    let counted = Counted::new(&worker, index);
+    let place = counted.place;
     if let Err(ended) = within_cap(&worker, index, accepted, place).await {
         tracing::debug!(error = %ended, "connection.ended");
         if let (Some(recorder), Some(reason)) = (recorder, ended.reason()) {
@@ -45,11 +42,50 @@ pub(crate) async fn serve(worker: Rc<Worker>, index: usize, accepted: Accepted) 
             recorder.connection_refused(&end, worker.now());
         }
     }
-    if let Some(recorder) = recorder {
-        recorder.connections.closed();
+}
+
+/// A tunnel does not outlive its connection, not even one that never ran.
+struct TunnelEnds<'a>(&'a ConnectionState);
+
+impl Drop for TunnelEnds<'_> {
+    fn drop(&mut self) {
+        self.0.drop_tunnel();
     }
-    shared.connections.fetch_sub(1, Ordering::Relaxed);
-    worker.somebody_left();
+}
+
+/// One of the connections that are open, however its task ends: a panic must not leave it counted.
+struct Counted<'a> {
+    worker: &'a Worker,
+    index: usize,
+    /// How many there were before it.
+    place: usize,
+}
+
+impl<'a> Counted<'a> {
+    fn new(worker: &'a Worker, index: usize) -> Self {
+        if let Some(recorder) = worker.recorder(index) {
+            recorder.connections.opened();
+        }
+        let place = worker.shared.connections.fetch_add(1, Ordering::Relaxed);
+        Self {
+            worker,
+            index,
+            place,
+        }
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(recorder) = self.worker.recorder(self.index) {
+            recorder.connections.closed();
+        }
+        self.worker
+            .shared
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
+        self.worker.somebody_left();
+    }
 }
 
 async fn within_cap(
@@ -92,6 +128,7 @@ async fn within_cap(
     let (guard, handle) = Guard::new(stream, &limits, worker.coarse_cell());
     let state = Rc::new(ConnectionState::new(facts, index, handle));
     let _watched = worker.watch_connection(&state);
+    let _ends = TunnelEnds(&state);
     speak(worker, &state, guard, &limits).await
 }
 
@@ -103,6 +140,8 @@ async fn speak(
     limits: &Limits,
 ) -> Result<(), Ended> {
     let preface = tokio::select! {
+        biased;
+        // What a client has sent before the drain is served.
         preface = guard.preface() => preface?,
         () = state.killed() => return Err(Ended::Killed),
         () = worker.shared.closing() => return Ok(()),
@@ -156,7 +195,10 @@ where
     let mut closing = pin!(worker.shared.closing());
     loop {
         tokio::select! {
-            ended = connection.as_mut() => return ended.map_err(|error| of_http(error, state)),
+            ended = connection.as_mut() => {
+                ended.map_err(|error| of_http(error, state))?;
+                break;
+            }
             () = state.killed() => return Err(Ended::Killed),
             () = state.poked() => {}
             () = &mut closing, if finish.is_some() => {
@@ -166,6 +208,12 @@ where
             }
             () = worker.shared.ended(), if finish.is_none() => return Err(Ended::Drained),
         }
+    }
+    // After a 101 the connection lives on as a tunnel: counted, and under the sweeper's eyes.
+    tokio::select! {
+        () = state.tunnel() => Ok(()),
+        () = state.killed() => Err(Ended::Killed),
+        () = worker.shared.ended() => Err(Ended::Drained),
     }
 }
 
@@ -177,6 +225,8 @@ fn of_http(error: hyper::Error, state: &ConnectionState) -> Ended {
             .is_some_and(|source| !source.is::<std::io::Error>())
     {
         Ended::Http2(error)
+    } else if error.is_parse() {
+        Ended::Malformed(error)
     } else {
         Ended::Http(error)
     }
@@ -200,6 +250,8 @@ enum Ended {
     #[error(transparent)]
     Http(#[from] hyper::Error),
     #[error(transparent)]
+    Malformed(hyper::Error),
+    #[error(transparent)]
     Http2(hyper::Error),
 }
 
@@ -210,6 +262,7 @@ impl Ended {
             Self::Cap => Some("too_many_connections"),
             Self::Handshake => Some("tls_handshake_timeout"),
             Self::Tls(_) => Some("tls_handshake"),
+            Self::Malformed(_) => Some("malformed"),
             Self::Http2(_) => Some("http2_protocol"),
             Self::Killed | Self::Drained | Self::Io(_) | Self::Http(_) => None,
         }

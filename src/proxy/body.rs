@@ -159,6 +159,7 @@ struct Theirs {
     lease: Option<Lease>,
     trailers: Option<Arc<ReservedNames>>,
     expiry: Option<Expiry>,
+    released: bool,
 }
 
 /// The end of a stream that ends with its token.
@@ -213,6 +214,7 @@ impl ResponseBody {
                 lease,
                 trailers,
                 expiry,
+                released: false,
             })),
             exchange,
         }
@@ -271,11 +273,8 @@ impl Theirs {
     }
 
     fn release(&mut self, exchange: &Exchange) {
-        exchange.response_ended();
-        if let Some(lease) = self.lease.take()
-            && exchange.request_has_ended()
-        {
-            lease.give_back();
+        if !std::mem::replace(&mut self.released, true) {
+            exchange.answer_passed(self.lease.take());
         }
     }
 }
@@ -333,5 +332,6 @@ impl Drop for ResponseBody {
             Kind::Ours(Some(bytes)) if bytes.is_empty() => self.exchange.response_ended(),
             Kind::Theirs(_) | Kind::Ours(Some(_)) => {}
         }
+        self.exchange.answer_over();
     }
 }

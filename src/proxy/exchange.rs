@@ -17,7 +17,7 @@ use crate::rejection::{Decision, Malformed, Rejection};
 use crate::request::{Facts, Head};
 use crate::snapshot::Inbound;
 use crate::telemetry::{End, Outcome};
-use crate::upstream::trace_id;
+use crate::upstream::{Lease, trace_id};
 
 /// A request on its way; shared by the bodies that pass for it.
 #[derive(Debug)]
@@ -45,6 +45,10 @@ struct Request {
     bytes: Cell<u64>,
     /// Since when the upstream waits for more of it.
     awaited: Cell<Option<Tick>>,
+    /// Set when the answer has ended before the request: when bytes came last since.
+    lingers: Cell<Option<Tick>>,
+    /// The connection to the upstream meanwhile.
+    lease: RefCell<Option<Lease>>,
     ended: Cell<bool>,
     fault: Cell<Option<RequestFault>>,
     end: tokio::sync::Notify,
@@ -63,6 +67,7 @@ struct Response {
     /// Set while bytes are with hyper that it has not asked to follow up: the reader may have stalled.
     handed_over: Cell<Option<Tick>>,
     upgraded: Cell<bool>,
+    over: Cell<bool>,
 }
 
 impl Exchange {
@@ -153,6 +158,9 @@ impl Exchange {
             .bytes
             .set(self.request.bytes.get().saturating_add(bytes));
         self.request.awaited.set(None);
+        if self.request.lingers.get().is_some() {
+            self.request.lingers.set(Some(self.worker.coarse()));
+        }
     }
 
     pub(crate) fn request_ended(&self) {
@@ -267,6 +275,41 @@ impl Exchange {
         }
     }
 
+    /// The upstream's answer has ended. Its connection may be used again when the request has ended, too.
+    pub(crate) fn answer_passed(&self, lease: Option<Lease>) {
+        self.response_ended();
+        if self.request.ended.get() {
+            lease.map(Lease::give_back);
+        } else {
+            self.request.lingers.set(Some(self.worker.coarse()));
+            *self.request.lease.borrow_mut() = lease;
+        }
+    }
+
+    /// Since when a request has brought nothing although its answer has ended.
+    pub(super) fn lingers_since(&self) -> Option<Tick> {
+        self.request
+            .lingers
+            .get()
+            .filter(|_| !self.request.ended.get())
+    }
+
+    /// The rest of the request is not waited for any more.
+    pub(super) fn give_up(&self) {
+        let lease = self.request.lease.take();
+        match lease {
+            Some(lease) => lease.abandon(),
+            None => self.connection.kill(),
+        }
+    }
+
+    /// The caller has the answer, or will not have it.
+    pub(crate) fn answer_over(&self) {
+        if !self.response.over.replace(true) {
+            self.connection.answer_ended();
+        }
+    }
+
     /// The sweeper ends the connection: the reader takes nothing.
     pub(super) fn stalled(&self) {
         self.end.set(Some(End::Stalled));
@@ -280,9 +323,9 @@ impl Exchange {
         self.end.set(Some(End::Expired));
     }
 
-    pub(crate) fn upgraded(&self) {
+    pub(crate) fn upgraded(&self, tunnel: impl Future<Output = ()> + 'static) {
         self.response.upgraded.set(true);
-        self.connection.upgraded();
+        self.connection.upgraded(Box::pin(tunnel));
     }
 
     /// Since when the reader has taken nothing although bytes wait for it.
@@ -344,7 +387,10 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.connection.guard().answer_ended();
+        self.answer_over();
+        if self.request.ended.get() {
+            self.request.lease.take().map(Lease::give_back);
+        }
         if self.admitted.get() {
             self.worker.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         }

@@ -210,6 +210,17 @@ impl Worker {
                 exchange.stalled();
                 connection.kill();
             }
+            let lingers = snapshot
+                .inbound(connection.listener())
+                .is_some_and(|inbound| {
+                    let most = inbound.settings.timeouts.request_body_idle;
+                    exchange
+                        .lingers_since()
+                        .is_some_and(|since| now.since(since) >= most)
+                });
+            if lingers {
+                exchange.give_up();
+            }
         });
         self.connections.for_each(|connection| {
             if let Some(inbound) = snapshot.inbound(connection.listener()) {
@@ -238,7 +249,6 @@ const fn hex(nibble: u8) -> u8 {
 }
 
 /// A downstream connection, as its requests and the sweeper see it.
-#[derive(Debug)]
 pub(crate) struct ConnectionState {
     facts: Arc<Connection>,
     listener: usize,
@@ -249,6 +259,19 @@ pub(crate) struct ConnectionState {
     speaks: Cell<bool>,
     poked: tokio::sync::Notify,
     killed: tokio::sync::Notify,
+    tunnel: Cell<Option<Tunnel>>,
+}
+
+/// What passes bytes both ways after a 101, until either side goes away.
+type Tunnel = std::pin::Pin<Box<dyn Future<Output = ()>>>;
+
+impl std::fmt::Debug for ConnectionState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConnectionState")
+            .field("facts", &self.facts)
+            .field("guard", &self.guard)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ConnectionState {
@@ -264,6 +287,7 @@ impl ConnectionState {
             speaks: Cell::new(false),
             poked: tokio::sync::Notify::new(),
             killed: tokio::sync::Notify::new(),
+            tunnel: Cell::default(),
         }
     }
 
@@ -300,9 +324,29 @@ impl ConnectionState {
         }
     }
 
-    /// The upstream agreed to an upgrade.
-    pub(super) fn upgraded(&self) {
+    /// The upstream agreed to an upgrade: `tunnel` runs in the connection's own task.
+    pub(super) fn upgraded(&self, tunnel: Tunnel) {
         self.guard.switch_to_raw();
+        self.tunnel.set(Some(tunnel));
+    }
+
+    /// Runs the tunnel to its end, if there is one.
+    pub(crate) async fn tunnel(&self) {
+        if let Some(tunnel) = self.tunnel.take() {
+            tunnel.await;
+        }
+    }
+
+    /// Ends a tunnel that did not run: it holds its exchange, which holds this connection.
+    pub(crate) fn drop_tunnel(&self) {
+        drop(self.tunnel.take());
+    }
+
+    /// An answer has ended: a request that the guard held back behind it may come.
+    pub(super) fn answer_ended(&self) {
+        if self.guard.answer_ended() {
+            self.poked.notify_one();
+        }
     }
 
     /// Does what a deadline asks for that has passed.

@@ -76,6 +76,7 @@ pub(crate) async fn forward(
             upgrade,
             &inbound.rules.reserved,
             passage,
+            lease,
             exchange,
         );
     }
@@ -226,10 +227,11 @@ impl Sending<'_> {
                 Err(Unsent::Again(again)) => request = *again,
             }
         }
-        let connection = Box::pin(
-            self.pool
-                .connect(self.exchange.clock(), timeouts.upstream_connect),
-        )
+        let connection = Box::pin(self.pool.connect(
+            &self.inbound.target,
+            self.exchange.clock(),
+            timeouts.upstream_connect,
+        ))
         .await?;
         match self.send_on(connection, request).await {
             Ok(answer) => Ok(answer),

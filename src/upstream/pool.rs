@@ -43,6 +43,9 @@ struct Idle {
 pub(super) struct Http1 {
     pub(super) sender: http1::SendRequest<RequestBody>,
     pub(super) meter: Meter,
+    /// What it is connected to: a reload may aim the pool elsewhere while a request is on its way.
+    target: Arc<Target>,
+    abandoned: Rc<tokio::sync::Notify>,
 }
 
 /// A connection as the pool hands it out.
@@ -59,18 +62,22 @@ pub(super) enum Connection {
 pub struct Lease {
     connection: Http1,
     pool: Weak<RefCell<State>>,
-    target: Arc<Target>,
     clock: Clock,
 }
 
 impl Lease {
+    /// Ends the connection at once, whatever is still being sent on it.
+    pub(crate) fn abandon(self) {
+        self.connection.abandoned.notify_one();
+    }
+
     /// Returns the connection.
     pub(crate) fn give_back(self) {
         let Some(pool) = self.pool.upgrade() else {
             return;
         };
         let mut state = pool.borrow_mut();
-        if Arc::ptr_eq(&state.target, &self.target) && state.idle.len() < MOST_IDLE {
+        if Arc::ptr_eq(&state.target, &self.connection.target) && state.idle.len() < MOST_IDLE {
             state.idle.push(Idle {
                 connection: self.connection,
                 since: self.clock.tick(),
@@ -109,11 +116,9 @@ impl Pool {
     }
 
     pub(super) fn lease(&self, connection: Http1, clock: &Clock) -> Lease {
-        let target = Arc::clone(&self.state.borrow().target);
         Lease {
             connection,
             pool: Rc::downgrade(&self.state),
-            target,
             clock: clock.clone(),
         }
     }
@@ -142,19 +147,19 @@ impl Pool {
         }
     }
 
-    /// A new connection.
+    /// A new connection to `target`, which is the one of the request's own snapshot.
     pub(super) async fn connect(
         &self,
+        target: &Arc<Target>,
         clock: &Clock,
         within: Duration,
     ) -> Result<Connection, Rejection> {
-        let target = Arc::clone(&self.state.borrow().target);
         let connecting = async {
             let (stream, protocol) = target.connect().await.map_err(|error| {
                 tracing::debug!(%error, "upstream.connect_failed");
                 Rejection::UpstreamUnreachable
             })?;
-            self.handshake(stream, protocol).await
+            self.handshake(target, stream, protocol).await
         };
         tokio::select! {
             connected = connecting => connected,
@@ -164,6 +169,7 @@ impl Pool {
 
     async fn handshake(
         &self,
+        target: &Arc<Target>,
         stream: crate::net::Stream,
         protocol: Protocol,
     ) -> Result<Connection, Rejection> {
@@ -178,12 +184,22 @@ impl Pool {
                     .handshake(io)
                     .await
                     .map_err(|_| Rejection::UpstreamUnreachable)?;
+                let abandoned = Rc::new(tokio::sync::Notify::new());
+                let gone = Rc::clone(&abandoned);
                 tokio::task::spawn_local(async move {
-                    // The one who waits for the response learns of the error.
-                    drop(driver.with_upgrades().await);
+                    tokio::select! {
+                        // The one who waits for the response learns of the error.
+                        ended = driver.with_upgrades() => drop(ended),
+                        () = gone.notified() => {}
+                    }
                 });
                 Ok(Connection::Http1 {
-                    connection: Http1 { sender, meter },
+                    connection: Http1 {
+                        sender,
+                        meter,
+                        target: Arc::clone(target),
+                        abandoned,
+                    },
                     reused: false,
                 })
             }
@@ -194,7 +210,10 @@ impl Pool {
                     .await
                     .map_err(|_| Rejection::UpstreamUnreachable)?;
                 tokio::task::spawn_local(async move { drop(driver.await) });
-                self.state.borrow_mut().multiplexed = Some(sender.clone());
+                let mut state = self.state.borrow_mut();
+                if Arc::ptr_eq(&state.target, target) {
+                    state.multiplexed = Some(sender.clone());
+                }
                 Ok(Connection::Http2(sender))
             }
         }

@@ -4,15 +4,29 @@ use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, U
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use crate::request::{ReservedNames, is_reserved_spelling};
+use crate::request::{ReservedNames, framing, is_reserved_spelling};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authenticate");
 
-/// Whether the framing of a response is said twice (RFC 9112 section 6.3): such an answer is not passed on.
+/// Whether the framing of a response is said twice, or in a way that we do not undo (RFC 9112 section 6.3): such an
+/// answer is not passed on. hyper takes `gzip, chunked` for chunked, and the caller would never learn of the gzip.
 pub(super) fn quarrels(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING)
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let framed_once = match (
+        encodings.next(),
+        encodings.next(),
+        lengths.next(),
+        lengths.next(),
+    ) {
+        (None, None, None, None) => true,
+        (Some(encoding), None, None, None) => encoding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (None, None, Some(length), None) => framing::content_length(length.as_bytes()).is_some(),
+        _ => false,
+    };
+    !framed_once
 }
 
 /// Removes hop-by-hop fields (RFC 9110 section 7.6.1), those that `Connection` names, and reserved names: a caller must

@@ -16,6 +16,8 @@
 #[cfg(test)]
 mod at_most_once;
 #[cfg(test)]
+mod attack_data;
+#[cfg(test)]
 mod attack_decision;
 #[cfg(test)]
 mod bed;

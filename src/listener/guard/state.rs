@@ -124,6 +124,8 @@ pub(crate) struct GuardState {
     began: AtomicU64,
     ended: AtomicU64,
     answering: AtomicBool,
+    /// The client sent more while an answer is on its way.
+    holds_head: AtomicBool,
     expired: AtomicBool,
     switched: AtomicBool,
     refused_head: OnceLock<Malformed>,
@@ -148,6 +150,7 @@ impl GuardState {
             began: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             answering: AtomicBool::new(false),
+            holds_head: AtomicBool::new(false),
             expired: AtomicBool::new(false),
             switched: AtomicBool::new(false),
             refused_head: OnceLock::new(),
@@ -208,10 +211,12 @@ impl GuardState {
         self.answering.store(true, Relaxed);
     }
 
-    /// The answer's body ended or was dropped. Every request, the guard's own included, needs exactly one.
-    pub(crate) fn answer_ended(&self) {
+    /// The answer's body ended or was dropped. Every request, the guard's own included, needs exactly one. Whether the
+    /// next head is held back and the connection's task must look again.
+    pub(crate) fn answer_ended(&self) -> bool {
         self.ended.fetch_add(1, Relaxed);
         self.last_write.store(self.clock.now().as_nanos(), Relaxed);
+        self.holds_head.swap(false, Relaxed)
     }
 
     /// The upstream agreed to the upgrade. From now on bytes pass untouched, those held back first.
@@ -280,6 +285,10 @@ impl GuardState {
     pub(super) fn refuse_body(&self, verdict: Malformed) {
         let _ = self.refused_body.set(verdict);
         self.set_phase(Phase::Refused);
+    }
+
+    pub(super) fn holds_head(&self) {
+        self.holds_head.store(true, Relaxed);
     }
 
     pub(super) fn head_expired(&self) -> bool {
