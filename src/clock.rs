@@ -146,6 +146,21 @@ impl Clock {
         }
     }
 
+    /// The wall clock as precisely as it is known, as time since the epoch, with the monotonic clock at that moment.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+    pub fn wall_exact(&self) -> (Duration, Tick) {
+        let wall = match &self.0 {
+            Source::System(_) => std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or_default(),
+            Source::Manual(_) => {
+                Duration::from_secs(u64::try_from(self.now().unix.as_secs()).unwrap_or(0))
+            }
+        };
+        (wall, self.tick())
+    }
+
     /// The monotonic clock now.
     #[must_use]
     pub fn tick(&self) -> Tick {

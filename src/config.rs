@@ -33,7 +33,7 @@ use crate::identity::IdentitySettings;
 use crate::jwks::KeySourceSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::{AnswersName, AnswersSettings};
-use crate::telemetry::LogSettings;
+use crate::telemetry::{LogSettings, OtlpSettings};
 
 pub use problem::{Problem, Problems, Severity, Source};
 pub(crate) use scalar::show_duration;
@@ -66,6 +66,8 @@ pub struct Config {
     pub answers: BTreeMap<AnswersName, Arc<AnswersSettings>>,
     /// Logs.
     pub log: LogSettings,
+    /// Where spans are sent.
+    pub otlp: Option<OtlpSettings>,
     /// End of life.
     pub drain: DrainSettings,
     /// Files that were read besides the document: a change of one of them is a change of the configuration.

@@ -14,6 +14,7 @@ mod reading;
 mod record;
 mod recorder;
 mod ring;
+mod spans;
 mod text;
 pub(crate) mod timestamp;
 mod writer;
@@ -31,9 +32,11 @@ pub use metrics::{ControlMetrics, Metrics};
 pub use reading::{Kind, Sampled};
 pub use record::{ConnectionEnd, End, Outcome, VERSION};
 pub use recorder::{CacheCounters, Connections, Recorder, UpstreamCounters, WorkerTelemetry};
+pub use spans::{OtlpSettings, Span};
 
 use crate::app::LogSink;
 use crate::clock::{Clock, UnixTime};
+use spans::Spans;
 use writer::Queues;
 
 /// How logs are written.
@@ -114,6 +117,7 @@ pub struct Telemetry {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
     dispatch: Dispatch,
+    spans: Spans,
 }
 
 /// What all threads share.
@@ -153,6 +157,9 @@ pub enum TelemetryError {
     /// The operating system gives no random numbers.
     #[error("cannot make a key for subject hashes")]
     Random,
+    /// Spans cannot be exported.
+    #[error("cannot export spans: {0}")]
+    Spans(String),
 }
 
 impl Telemetry {
@@ -200,6 +207,7 @@ impl Telemetry {
             dispatch: Dispatch::new(tracing_subscriber::registry().with(layer)),
             shared,
             writer: Some(writer),
+            spans: Spans::default(),
         };
         telemetry.apply(settings);
         Ok(telemetry)
@@ -234,10 +242,21 @@ impl Telemetry {
         self.dispatch.clone()
     }
 
+    /// Exports spans of the workers that are made from now on.
+    ///
+    /// # Errors
+    /// No thread, no CA certificates for an `https` collector, or a binary without the feature `otlp`.
+    pub fn export_spans(&mut self, settings: &OtlpSettings) -> Result<(), TelemetryError> {
+        let shared = &self.shared;
+        let events = self.dispatch.clone();
+        self.spans = Spans::start(settings, &shared.clock, &shared.metrics, events)?;
+        Ok(())
+    }
+
     /// Telemetry of one more worker; to be called on its thread.
     #[must_use]
     pub fn worker(&self) -> WorkerTelemetry {
-        WorkerTelemetry::new(Arc::clone(&self.shared))
+        WorkerTelemetry::new(Arc::clone(&self.shared), self.spans.tracer())
     }
 
     /// All metrics.
@@ -261,6 +280,8 @@ impl Telemetry {
 impl Drop for Telemetry {
     /// Writes what is queued.
     fn drop(&mut self) {
+        // First, since what it cannot send it logs.
+        self.spans = Spans::default();
         self.shared.queues.stop();
         if let Some(writer) = self.writer.take() {
             // A writer that panicked has said so itself.

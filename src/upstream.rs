@@ -15,6 +15,8 @@ pub use pool::Lease;
 pub(crate) use pool::{LocalExecutor, Pool};
 pub use target::{Target, TargetError};
 pub(crate) use trace::trace_id;
+#[cfg(feature = "otlp")]
+pub(crate) use trace::traceparent;
 
 use crate::config::Secret;
 /// Opens sealed bodies. Only this module can make one.

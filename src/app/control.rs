@@ -18,7 +18,7 @@ use crate::jwks::{KeySourceSettings, Keys};
 use crate::listener::{Bound, ListenAddress, Sources, bind_tcp};
 use crate::proxy::Shared;
 use crate::snapshot::SnapshotCell;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, TelemetryError};
 
 /// How often upstream names are looked up again.
 const RESOLVE: Duration = Duration::from_secs(10);
@@ -49,6 +49,15 @@ pub(super) struct Control {
     ended: tokio::sync::mpsc::Receiver<()>,
 }
 
+/// Logs, metrics and spans, as configured.
+fn telemetry(options: &Options, config: &Config) -> Result<Telemetry, TelemetryError> {
+    let mut telemetry = Telemetry::start(&config.log, options.log.clone(), options.clock.clone())?;
+    if let Some(otlp) = &config.otlp {
+        telemetry.export_spans(otlp)?;
+    }
+    Ok(telemetry)
+}
+
 struct Sockets {
     inbound: Vec<Bound>,
     admin: std::net::TcpListener,
@@ -64,11 +73,7 @@ impl Control {
     ) -> Result<(Self, Addresses), StartError> {
         self_test::run().map_err(StartError::SelfTest)?;
         let config = Arc::new(config::load(&options.config, None).map_err(StartError::Config)?);
-        let telemetry = Arc::new(Telemetry::start(
-            &config.log,
-            options.log.clone(),
-            options.clock.clone(),
-        )?);
+        let telemetry = Arc::new(telemetry(&options, &config)?);
         let events = tracing::dispatcher::set_default(&telemetry.dispatch());
         let sockets = bind(&config)?;
         let (keys, refreshing) = Keys::start(options.clock.clone());
@@ -295,6 +300,9 @@ fn restart_needed(live: &Config, next: &Config) -> Vec<String> {
     }
     if live.workers != next.workers {
         found.push("workers".to_owned());
+    }
+    if live.otlp != next.otlp {
+        found.push("telemetry.otlp".to_owned());
     }
     if live.admin.listen != next.admin.listen {
         found.push("admin.listen".to_owned());

@@ -10,6 +10,7 @@ mod issuers;
 mod keys;
 mod listeners;
 mod routes;
+mod telemetry;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,6 +71,7 @@ pub(crate) fn compile(
     let admin = admin::admin(&root, &mut scope);
     let probes = admin::probes(&root);
     unused_issuers(&root, &mut scope);
+    let otlp = telemetry::otlp(&root, scope.report);
     own_addresses(&root, &mut scope);
     sentinel(&root, tree, scope.report);
     Some(Config {
@@ -83,6 +85,7 @@ pub(crate) fn compile(
         limits: limits.clone(),
         answers,
         log: admin::log(&root),
+        otlp,
         drain: drain(&root),
         files: Vec::new(),
         sentinel: root.flag("end"),

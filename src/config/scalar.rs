@@ -188,6 +188,15 @@ pub(crate) fn web_url(text: &str) -> Result<(), String> {
         .ok_or_else(|| format!("`{authority}` is no host and port"))
 }
 
+/// `0.25`: from 0 to 1, in digits.
+pub(crate) fn fraction(text: &str) -> Result<f64, String> {
+    let digits = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    match text.parse::<f64>() {
+        Ok(number) if digits && (0.0..=1.0).contains(&number) => Ok(number),
+        _ => Err(format!("`{text}` is no number from 0 to 1")),
+    }
+}
+
 /// `https://app.example.org`, or `*`.
 pub(crate) fn origin(text: &str) -> Result<(), String> {
     if text == "*" || text == "null" {

@@ -22,7 +22,7 @@ pub(crate) use identity::{ASSERTION, IDENTITY, SIGNATURE, SIGNING_KEY};
 pub(crate) use inbound::{CORS, INBOUND, LIMITS, TIMEOUTS, TLS, UPSTREAM};
 pub(crate) use issuers::{CLAIM_MAPPINGS, ISSUER, JWKS};
 pub(crate) use policy::{ACTOR, ALTERNATIVE, CALLER_BLOCK, CERTIFICATE};
-pub(crate) use root::{ADMIN, DRAIN, LOG, PROBES, ROOT};
+pub(crate) use root::{ADMIN, DRAIN, LOG, OTLP, PROBES, ROOT, TELEMETRY};
 pub(crate) use routes::{ACTOR_TOKEN, RATE_LIMIT, ROUTE, ROUTE_LIMITS, ROUTE_TIMEOUTS};
 
 use policy::ANSWERS_NAME;
@@ -120,6 +120,8 @@ pub(crate) enum Format {
     HostPattern,
     Method,
     Date,
+    /// From 0 to 1.
+    Fraction,
     ClaimPath,
     IdentitySource,
     ServiceAccount,
@@ -177,6 +179,7 @@ impl Format {
             Self::HostPattern => "a host",
             Self::Method => "a method",
             Self::Date => "a date",
+            Self::Fraction => "a fraction",
             Self::ClaimPath => "a claim",
             Self::IdentitySource => "an identity value",
             Self::ServiceAccount => "NAMESPACE/NAME",
@@ -211,6 +214,7 @@ impl Format {
             Self::HeaderName => scalar::header_name(text).map(drop),
             Self::Method => scalar::methods(text).map(drop),
             Self::Date => scalar::date(text).map(drop),
+            Self::Fraction => scalar::fraction(text).map(drop),
             // These have their own readers in the core, which say more than a format could.
             Self::PathPattern | Self::HostPattern | Self::IdentitySource => scalar::visible(text),
             Self::ClaimPath => scalar::claim_path(text).map(drop),

@@ -129,7 +129,9 @@ fn text(node: &Node, format: Format, report: &mut Report) {
         return mismatch(node, &Shape::Text(format), report);
     };
     match (scalar.kind, format) {
-        (Kind::Text, _) | (Kind::Integer, Format::Size { .. } | Format::Duration { .. }) => {}
+        (Kind::Text, _)
+        | (Kind::Integer, Format::Size { .. } | Format::Duration { .. } | Format::Fraction)
+        | (Kind::Float, Format::Fraction) => {}
         _ => return mismatch(node, &Shape::Text(format), report),
     }
     if matches!(format, Format::Secret) && !scalar.substituted {

@@ -123,6 +123,12 @@ impl<'a> View<'a> {
         self.duration(key).unwrap_or_default()
     }
 
+    /// A fraction, or its default.
+    pub(crate) fn fraction(&self, key: &str) -> Option<f64> {
+        self.scalar_text(key)
+            .and_then(|text| scalar::fraction(text).ok())
+    }
+
     fn scalar_text(&self, key: &str) -> Option<&'a str> {
         match self.get(key) {
             Some(node) => node.scalar().map(|scalar| scalar.text.as_str()),

@@ -16,7 +16,7 @@ use crate::drain::Phase;
 use crate::rejection::{Decision, Malformed, Rejection};
 use crate::request::{Facts, Head};
 use crate::snapshot::Inbound;
-use crate::telemetry::{End, Outcome};
+use crate::telemetry::{End, Outcome, Span};
 use crate::upstream::{Lease, trace_id};
 
 /// A request on its way; shared by the bodies that pass for it.
@@ -34,6 +34,7 @@ pub struct Exchange {
     rejection: RefCell<Option<Rejection>>,
     observed: RefCell<Option<Rejection>>,
     trace: RefCell<Option<Box<str>>>,
+    span: Cell<Span>,
     end: Cell<Option<End>>,
     status: Cell<u16>,
     request: Request,
@@ -94,6 +95,7 @@ impl Exchange {
             rejection: RefCell::default(),
             observed: RefCell::default(),
             trace: RefCell::default(),
+            span: Cell::default(),
             end: Cell::default(),
             status: Cell::new(0),
             request: Request::default(),
@@ -146,8 +148,12 @@ impl Exchange {
         headers.insert(X_FORWARDED_FOR, value.unwrap_or_else(|| peer.clone()));
     }
 
-    /// Remembers the trace that the request belongs to.
-    pub(crate) fn traced(&self, headers: &HeaderMap) {
+    /// Remembers the trace that the request belongs to, and takes part in it where spans are exported: `headers` then
+    /// name our own span as the parent.
+    pub(crate) fn traced(&self, headers: &mut HeaderMap) {
+        if let Some(recorder) = self.worker.recorder(self.connection.listener()) {
+            recorder.join_trace(&self.span, headers);
+        }
         *self.trace.borrow_mut() = trace_id(headers).map(Box::from);
     }
 
@@ -235,9 +241,9 @@ impl Exchange {
     }
 
     pub(crate) fn refused(&self, rejection: Rejection, facts: Option<Facts>, status: StatusCode) {
-        if let Some(facts) = facts {
-            if let Some(head) = &facts.head {
-                self.traced(&head.headers);
+        if let Some(mut facts) = facts {
+            if let Some(head) = &mut facts.head {
+                self.traced(&mut head.headers);
             }
             *self.facts.borrow_mut() = facts;
         }
@@ -344,6 +350,10 @@ impl Exchange {
             return;
         };
         let now = self.worker.now();
+        if recorder.traces() && self.trace.borrow().is_none() {
+            // Its fields were never read: a trace of its own.
+            self.traced(&mut HeaderMap::new());
+        }
         let facts = self.facts.borrow();
         let rejection = self.rejection.borrow();
         let observed = self.observed.borrow();
@@ -362,6 +372,7 @@ impl Exchange {
             request_id: id.as_ref().map_or("", RequestId::as_str),
             generation: self.generation,
             trace_id: trace.as_deref(),
+            span: self.span.get(),
             rejection: rejection.as_ref(),
             observed: observed.as_ref(),
             status: self.status.get(),

@@ -10,9 +10,9 @@ use std::time::Duration;
 use http::Version;
 
 use self::blank::blanked;
-use super::SubjectLog;
 use super::json::{self, field, key, number};
 use super::timestamp::{Milliseconds, rfc3339};
+use super::{Span, SubjectLog};
 use crate::authn::{ClaimPath, Claims, Json, Principal};
 use crate::clock::Now;
 use crate::rejection::{Decision, Rejection};
@@ -39,6 +39,8 @@ pub struct Outcome<'a> {
     pub generation: u64,
     /// The trace that the request belongs to (W3C Trace Context).
     pub trace_id: Option<&'a str>,
+    /// Its place in that trace, where spans are exported.
+    pub span: Span,
     /// Why it did not pass.
     pub rejection: Option<&'a Rejection>,
     /// Why it would not have passed, where the route only observes.
@@ -67,6 +69,7 @@ impl Default for Outcome<'_> {
             request_id: "",
             generation: 0,
             trace_id: None,
+            span: Span::default(),
             rejection: None,
             observed: None,
             status: 0,

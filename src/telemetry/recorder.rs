@@ -1,17 +1,20 @@
 //! What a worker's listener counts and records.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use super::cells::{Counter, Gauge, Histogram};
 use super::metrics::WorkerFamilies;
 use super::record::{ConnectionEnd, End, Outcome, Scribe, Subjects};
 use super::ring::{Producer, Pushed};
-use super::{AccessLog, Shared};
+use super::spans::Tracer;
+use super::{AccessLog, Shared, Span};
 use crate::authz::Route;
 use crate::clock::Now;
 use crate::rejection::Decision;
@@ -25,6 +28,7 @@ const NO_ROUTE: &str = "none";
 pub struct WorkerTelemetry {
     shared: Arc<Shared>,
     producer: Rc<Producer>,
+    tracer: Rc<Tracer>,
     /// The worker's cache of verified tokens.
     pub cache: CacheCounters,
 }
@@ -41,7 +45,7 @@ pub struct CacheCounters {
 }
 
 impl WorkerTelemetry {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, tracer: Tracer) -> Self {
         let families = &shared.metrics.workers;
         let cache = CacheCounters {
             hits: families.cache_lookups.counter(&["hit"]),
@@ -52,6 +56,7 @@ impl WorkerTelemetry {
         Self {
             shared,
             producer,
+            tracer: Rc::new(tracer),
             cache,
         }
     }
@@ -83,6 +88,7 @@ impl WorkerTelemetry {
             listener: name.into(),
             shared: Arc::clone(&self.shared),
             producer: Rc::clone(&self.producer),
+            tracer: Rc::clone(&self.tracer),
         }
     }
 }
@@ -107,6 +113,7 @@ pub struct Recorder {
     listener: Box<str>,
     shared: Arc<Shared>,
     producer: Rc<Producer>,
+    tracer: Rc<Tracer>,
 }
 
 /// Connections of callers.
@@ -183,8 +190,21 @@ impl Recorder {
         }
     }
 
+    /// Whether spans are exported.
+    #[must_use]
+    pub fn traces(&self) -> bool {
+        self.tracer.is_on()
+    }
+
+    /// Takes part in the request's trace, where spans are exported: `headers` then name `span` as the parent of what
+    /// follows. The first call for a request counts.
+    pub fn join_trace(&self, span: &Cell<Span>, headers: &mut HeaderMap) {
+        self.tracer.join(span, headers);
+    }
+
     /// A request is over, whatever became of it.
     pub fn ended(&self, facts: &Facts, outcome: &Outcome<'_>, now: Now) {
+        self.tracer.ended(facts, outcome, now.tick);
         self.active.down();
         self.count(facts, outcome);
         let decision = Decision::of(outcome.rejection);

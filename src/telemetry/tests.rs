@@ -175,7 +175,8 @@ fn a_blocked_sink_costs_allowed_records_before_refusals_and_counts_both() {
     };
     // No writer runs.
     let shared = Arc::new(shared);
-    let recorder = WorkerTelemetry::new(Arc::clone(&shared)).listener("in");
+    let recorder =
+        WorkerTelemetry::new(Arc::clone(&shared), Spans::default().tracer()).listener("in");
     (0..5000).for_each(|_| request(&recorder, None));
     let dropped = || {
         shared

@@ -121,7 +121,7 @@ fn headers(
         headers.remove(AUTHORIZATION);
     }
     trace::sift(&mut headers);
-    exchange.traced(&headers);
+    exchange.traced(&mut headers);
     // hyper frames the body anew (INVARIANTS 24): one canonical Content-Length, or chunked.
     headers.remove(CONTENT_LENGTH);
     if head.content_length == Some(0) {

@@ -16,6 +16,26 @@ pub(super) fn sift(headers: &mut HeaderMap) {
 
 /// The trace id of a request: 32 lower-case hexadecimal digits, not all zero.
 pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
+    traceparent(headers).map(|sent| sent.trace)
+}
+
+/// A well-formed `traceparent`: lower-case hexadecimal digits throughout.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "otlp"),
+    expect(dead_code, reason = "only who takes part in a trace reads all of it")
+)]
+pub(crate) struct Traceparent<'a> {
+    /// 32 digits, not all zero.
+    pub(crate) trace: &'a str,
+    /// 16 digits, not all zero.
+    pub(crate) parent: &'a str,
+    /// 2 digits.
+    pub(crate) flags: &'a str,
+}
+
+/// The `traceparent` of a request, if there is one, once, and well-formed.
+pub(crate) fn traceparent(headers: &HeaderMap) -> Option<Traceparent<'_>> {
     let mut values = headers.get_all(&TRACEPARENT).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return None;
@@ -32,7 +52,11 @@ pub(crate) fn trace_id(headers: &HeaderMap) -> Option<&str> {
         && parent.bytes().any(|digit| digit != b'0')
         // Version 00 has exactly these four fields; later ones may add to them.
         && (version != "00" || parts.next().is_none());
-    well_formed.then_some(trace)
+    well_formed.then_some(Traceparent {
+        trace,
+        parent,
+        flags,
+    })
 }
 
 fn is_hex(text: &str, length: usize) -> bool {

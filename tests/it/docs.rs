@@ -58,6 +58,7 @@ fn links_lead_somewhere() {
         "docs/identity.md",
         "docs/decision-record.md",
         "docs/threat-model.md",
+        "docs/tracing.md",
     ] {
         let here: PathBuf = repository().join(page);
         let text = read(page);

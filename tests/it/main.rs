@@ -45,5 +45,7 @@ mod streams;
 mod supply_chain;
 #[cfg(test)]
 mod threat_model;
+#[cfg(all(test, feature = "otlp"))]
+mod tracing;
 #[cfg(test)]
 mod tuist;

@@ -67,6 +67,9 @@ fn default_value(shape: &Shape, text: &str) -> Value {
         Shape::Number { .. } => text
             .parse::<u64>()
             .map_or_else(|_| json!(text), |n| json!(n)),
+        Shape::Text(Format::Fraction) => text
+            .parse::<f64>()
+            .map_or_else(|_| json!(text), |n| json!(n)),
         Shape::List(_) | Shape::ListOrNone(_) => text.split(", ").collect(),
         Shape::Either(shapes) if text.parse::<u64>().is_ok() => shapes
             .first()
@@ -87,6 +90,10 @@ fn shape(shape_: &Shape, definitions: &mut Definitions) -> Value {
             {"type": "string", "pattern": REFERENCE},
         ]}),
         Shape::Text(Format::Size { .. }) => json!({"type": ["string", "integer"]}),
+        Shape::Text(Format::Fraction) => json!({"anyOf": [
+            {"type": "number", "minimum": 0, "maximum": 1},
+            {"type": "string", "pattern": REFERENCE},
+        ]}),
         Shape::Text(_) => json!({"type": "string", "minLength": 1}),
         Shape::Words(words) => json!({"enum": words}),
         Shape::List(item) => {

@@ -100,6 +100,7 @@ fn kind(shape: &Shape) -> String {
             crate::config::scalar::show_duration(std::time::Duration::from_millis(*least)),
             crate::config::scalar::show_duration(std::time::Duration::from_secs(*most))
         ),
+        Shape::Text(Format::Fraction) => "number, 0 to 1".to_owned(),
         Shape::Text(format) => format
             .noun()
             .trim_start_matches("an ")

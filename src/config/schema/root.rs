@@ -92,6 +92,13 @@ pub(crate) static ROOT: Block = Block {
             "{format: text, level: info}",
         ),
         Key::new(
+            "telemetry",
+            &Shape::Block(&TELEMETRY),
+            Optional,
+            "Where telemetry is sent; nowhere when absent. Metrics and logs need nothing of it.",
+            "{otlp: {endpoint: \"http://127.0.0.1:4318\"}}",
+        ),
+        Key::new(
             "drain",
             &Shape::Block(&DRAIN),
             Optional,
@@ -198,6 +205,48 @@ pub(crate) static LOG: Block = Block {
             Default("plain"),
             "How subjects are written: as they are, or as a keyed hash that is the same within one process.",
             "hash",
+        ),
+    ],
+};
+
+/// `telemetry`.
+pub(crate) static TELEMETRY: Block = Block {
+    name: "telemetry",
+    doc: "Where telemetry is sent. A change needs a restart.",
+    keys: &[Key::new(
+        "otlp",
+        &Shape::Block(&OTLP),
+        Optional,
+        "Spans over OTLP/HTTP, one for each request. Needs a binary that was built with the feature `otlp`.",
+        "{endpoint: \"http://127.0.0.1:4318\", sample: 0.1}",
+    )],
+};
+
+/// `telemetry.otlp`.
+pub(crate) static OTLP: Block = Block {
+    name: "otlp",
+    doc: "Export of spans over OTLP/HTTP (protobuf). See docs/tracing.md.",
+    keys: &[
+        Key::new(
+            "endpoint",
+            &Shape::Text(Format::WebUrl),
+            Required,
+            "The collector's base URL; `/v1/traces` is added.",
+            "http://127.0.0.1:4318",
+        ),
+        Key::new(
+            "sample",
+            &Shape::Text(Format::Fraction),
+            Default("1.0"),
+            "The fraction of requests without a `traceparent` that begin a sampled trace. With one, its sampled flag decides.",
+            "0.1",
+        ),
+        Key::new(
+            "service_name",
+            &Shape::Text(Format::Visible),
+            Default("countersign"),
+            "`service.name` of the spans.",
+            "usage-api-sidecar",
         ),
     ],
 };

@@ -35,13 +35,49 @@ fn everything(place: &mut Place) -> String {
 
 pub(super) const EVERYTHING: &str = include_str!("everything.yaml");
 
+/// [`EVERYTHING`] that this binary can load: without export of spans where it was built without it.
+pub(super) fn everything_loadable() -> String {
+    EVERYTHING
+        .lines()
+        .filter(|line| cfg!(feature = "otlp") || !line.starts_with("telemetry:"))
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+#[test]
+fn export_of_spans_needs_a_binary_that_has_it() {
+    let mut place = Place::new();
+    let text = everything(&mut place);
+    let problems = place.problems(&text);
+    if cfg!(feature = "otlp") {
+        let config = place.load(&text).unwrap();
+        assert_eq!(
+            config.otlp,
+            Some(OtlpSettings {
+                endpoint: "http://127.0.0.1:4318".to_owned(),
+                sample: 0.25,
+                service_name: "usage-api".to_owned(),
+            })
+        );
+    } else {
+        let expected = "telemetry.otlp: this binary was built without export of spans";
+        assert!(
+            problems.iter().any(|it| it.contains(expected)),
+            "{problems:?}"
+        );
+        place.load(&text).unwrap_err();
+    }
+    place.load(&everything_loadable()).unwrap();
+}
+
 #[test]
 fn every_key_stands_in_a_document_that_loads_and_is_read_by_the_compiler() {
     let mut place = Place::new();
     let text = everything(&mut place);
     READ.with_borrow_mut(BTreeSet::clear);
+    // What this binary cannot do is read all the same, to be refused.
+    drop(place.problems(&text));
     place
-        .load(&text)
+        .load(&everything_loadable())
         .unwrap_or_else(|problems| panic!("{problems}"));
     let read = READ.with_borrow(Clone::clone);
     for block in blocks() {

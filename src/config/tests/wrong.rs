@@ -428,6 +428,191 @@ fn listeners_admin_and_answers_are_checked() {
 }
 
 #[test]
+fn yaml_that_readers_could_take_differently_is_refused() {
+    refused(&[
+        (and("workers: &a 1"), "anchors"),
+        (and("workers: !!int 1"), "tags"),
+        (and("log: {format: *a}"), "YAML syntax"),
+        (and("log: {<<: {format: text}}"), "merge keys"),
+        (
+            and("log: {true: text}"),
+            "does not read the key `true` as text",
+        ),
+        (and("log: {[a]: text}"), "stands where a key must stand"),
+        (and("workers: 010"), "read `010` differently"),
+        (and("log: {format: text"), "YAML syntax"),
+        (
+            and("probes: {listen: 127.0.0.1:1, serve: yes}"),
+            "expected a list",
+        ),
+        (
+            and("admin: {allow_non_loopback: yes}"),
+            "expected true or false",
+        ),
+        (and("\tworkers: 1"), "YAML syntax"),
+    ]);
+}
+
+#[test]
+fn substitution_fills_scalars_and_cannot_change_the_structure() {
+    let mut place = Place::new();
+    place.set("WORKERS", "3");
+    place.set("CLIENT", "agent\n    audiences: unchecked");
+    place.set("EVIL", "x]}, allow: anyone, y: {z: [");
+    place.file("name.txt", "from-file\n");
+    let config = place
+        .load(&and("workers: ${WORKERS}\nlog: {level: info}"))
+        .unwrap();
+    assert_eq!(config.workers, 3);
+    let config = place
+        .load(&with("client: agent", "client: \"${file:name.txt}$${x}\""))
+        .unwrap();
+    assert!(config.files.contains(&place.path("name.txt")));
+    for (text, expected) in [
+        (
+            "client: \"${UNSET}\"",
+            "the environment variable `UNSET` is not set",
+        ),
+        ("client: \"${file:nowhere}\"", "nowhere: no such file"),
+        ("client: \"${UNSET\"", "`${` without `}`"),
+        ("client: \"${A:-b}\"", "is no reference"),
+        ("client: \"${CLIENT}\"", "control characters"),
+    ] {
+        let problems = place.problems(&with("client: agent", text));
+        assert!(
+            problems.iter().any(|it| it.contains(expected)),
+            "{problems:?}"
+        );
+    }
+    let config = place
+        .load(&with("client: agent", "client: \"${EVIL}\""))
+        .unwrap();
+    assert_eq!(config.policy.routes().len(), 1);
+}
+
+#[test]
+fn what_was_substituted_is_never_shown() {
+    let mut place = Place::new();
+    place.set("SECRET", "hunter2");
+    for text in [
+        with("8000}", "8000, timeouts: {header: \"${SECRET}\"}}"),
+        with("http://127.0.0.1:8000", "\"${SECRET}\""),
+        with("allow: agent", "allow: \"${SECRET}\""),
+        and("identity: {assertion: {audience: a, key: {secret: \"${SECRET}\"}}}"),
+        and("log: {format: \"${SECRET}\"}"),
+    ] {
+        let problems = place.load(&text).unwrap_err();
+        let shown = format!("{problems}{:?}{}", problems, problems.to_json());
+        assert!(!shown.contains("hunter2"), "{problems}");
+    }
+    let written = place
+        .load(&and(
+            "identity: {assertion: {audience: a, key: {secret: hunter2}}}",
+        ))
+        .unwrap_err();
+    assert!(!written.render().contains("hunter2"), "{written}");
+}
+
+#[test]
+fn invariant_54_a_half_written_file_changes_nothing() {
+    let place = Place::new();
+    let whole = place.load(&and("end: true")).unwrap();
+    let cut = place.load_after(MINIMAL, Some(&whole)).unwrap_err();
+    assert!(
+        cut.render()
+            .contains("ended in `end: true`, and this one does not")
+    );
+    place
+        .load_after(&and("log: {level: warn}\nend: true"), Some(&whole))
+        .unwrap();
+    let without = place.load(MINIMAL).unwrap();
+    place.load_after(MINIMAL, Some(&without)).unwrap();
+}
+
+#[test]
+fn every_problem_has_its_place_and_is_rendered_with_it() {
+    let place = Place::new();
+    let text = and("workers: 0\nlog: {levle: info}");
+    let problems = place.load(&text).unwrap_err();
+    assert_eq!(problems.errors(), 2);
+    let file = place.path("config.yaml").display().to_string();
+    assert_eq!(
+        problems.render(),
+        format!(
+            "\
+{file}:11:10: workers: must be at least 1
+  11 | workers: 0
+     |          ^
+{file}:12:7: log.levle: unknown key `levle`
+  12 | log: {{levle: info}}
+     |       ^
+    = did you mean `level`?
+"
+        )
+    );
+    assert_eq!(problems.to_json()[1]["path"], "log.levle");
+    assert_eq!(problems.to_json()[1]["line"], 12);
+}
+
+#[test]
+fn unreadable_documents_are_refused_in_words() {
+    let place = Place::new();
+    let load = |path: &Path| load_with(path, None, &|_| None).unwrap_err().render();
+    assert!(load(&place.path("nowhere.yaml")).contains("no such file"));
+    assert!(load(&place.path("")).contains("is no regular file"));
+    let binary = place.path("binary.yaml");
+    fs::write(&binary, [0xff, 0xfe]).unwrap();
+    assert!(load(&binary).contains("is not UTF-8"));
+}
+
+/// A file that is cut anywhere is a shorter valid document more often than one thinks.
+#[test]
+fn invariant_54_no_beginning_of_a_document_with_a_sentinel_replaces_it() {
+    let mut place = Place::new();
+    place.set("SECRET", "0123456789abcdef0123456789abcdef");
+    let text = registry::everything_loadable();
+    let text = text.as_str();
+    let whole = place.load(text).unwrap();
+    let ends = text.char_indices().map(|(at, _)| at).step_by(29);
+    let lines = text.match_indices('\n').map(|(at, _)| at);
+    for end in ends.chain(lines) {
+        let beginning = text.get(..end).unwrap();
+        if beginning.trim_end().ends_with("end: true") {
+            continue;
+        }
+        assert!(
+            place.load_after(beginning, Some(&whole)).is_err(),
+            "{beginning}"
+        );
+    }
+    place.load_after(text, Some(&whole)).unwrap();
+}
+
+#[test]
+fn export_of_spans_is_checked() {
+    let otlp = |keys: &str| and(&format!("telemetry: {{otlp: {{{keys}}}}}"));
+    refused(&[
+        (otlp("sample: 0.5"), "telemetry.otlp: `endpoint` is missing"),
+        (
+            otlp("endpoint: \"http://127.0.0.1:4318\", sample: 1.5"),
+            "telemetry.otlp.sample: `1.5` is no number from 0 to 1",
+        ),
+        (
+            otlp("endpoint: \"http://127.0.0.1:4318\", sample: -1"),
+            "telemetry.otlp.sample: `-1` is no number from 0 to 1",
+        ),
+        (
+            otlp("endpoint: \"http://127.0.0.1:4318/v1/traces\""),
+            "telemetry.otlp.endpoint: is not the base URL of a collector",
+        ),
+        (
+            otlp("endpoint: 127.0.0.1:4318"),
+            "telemetry.otlp.endpoint: `127.0.0.1:4318`",
+        ),
+    ]);
+}
+
+#[test]
 fn routes_are_judged_although_listeners_are_wrong() {
     let text = with("upstream", "upstrem") + "  - {path: /**, allow: nobody}\n";
     let problems = Place::new().problems(&text);
