@@ -9,12 +9,13 @@ mod identity;
 mod issuers;
 mod keys;
 mod listeners;
+mod look_alikes;
 mod routes;
 mod telemetry;
 mod tls;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -28,6 +29,8 @@ use super::suggest;
 use super::view::View;
 use super::{Config, DrainSettings};
 use crate::authz::RateLimits;
+use crate::listener::ListenerSettings;
+use crate::upstream::UpstreamAddress;
 
 /// What the parts of a document need of each other while they are compiled.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ pub(crate) fn compile(
     let probes = admin::probes(&root);
     unused_issuers(&root, &mut scope);
     let otlp = telemetry::otlp(&root, scope.report);
-    own_addresses(&root, &mut scope);
+    own_addresses(&root, &listeners, &mut scope);
     sentinel(&root, tree, scope.report);
     Some(Config {
         workers: super::workers::resolve(root.get("workers").and_then(Node::number)),
@@ -121,7 +124,7 @@ fn unused_issuers(root: &View<'_>, scope: &mut Scope<'_>) {
 }
 
 /// Two listeners of the process cannot have one address; it would not start, and say so less plainly.
-fn own_addresses(root: &View<'_>, scope: &mut Scope<'_>) {
+fn own_addresses(root: &View<'_>, listeners: &[ListenerSettings], scope: &mut Scope<'_>) {
     let mut seen: Vec<(SocketAddr, &Place)> = Vec::new();
     let admin = root.sub("admin", &super::schema::ADMIN);
     let listens = root
@@ -157,6 +160,43 @@ fn own_addresses(root: &View<'_>, scope: &mut Scope<'_>) {
         }
         seen.push((address, at));
     }
+    let upstreams = root.items("inbound").iter().filter_map(|node| {
+        let at = &node.get("upstream")?.at;
+        let name = node.get("name").and_then(Node::text).unwrap_or("inbound");
+        let listener = listeners.iter().find(|listener| &*listener.name == name)?;
+        Some((&listener.upstream.address, at))
+    });
+    for (upstream, at) in upstreams {
+        let own = seen
+            .iter()
+            .find(|(address, _)| leads_to(upstream, *address));
+        if let Some((address, _)) = own {
+            scope.report.error_try(
+                at,
+                format!("leads back to this process, which listens on {address}"),
+                "requests would go round in circles, or reach admin: name the application's address",
+            );
+        }
+    }
+}
+
+/// Whether an upstream is, beyond doubt, one of our own listeners.
+fn leads_to(upstream: &UpstreamAddress, own: SocketAddr) -> bool {
+    let (UpstreamAddress::Http { host, port }
+    | UpstreamAddress::Https { host, port }
+    | UpstreamAddress::H2c { host, port }) = upstream
+    else {
+        return false;
+    };
+    let address = match host.as_str() {
+        "localhost" => IpAddr::from([127, 0, 0, 1]),
+        other => match other.parse() {
+            Ok(address) => address,
+            Err(_) => return false,
+        },
+    };
+    *port == own.port()
+        && (address == own.ip() || (own.ip().is_unspecified() && address.is_loopback()))
 }
 
 /// `end: true` guards against half-written files, so it must be what is written last.

@@ -149,7 +149,7 @@ fn issuer(
     }
     let clients = view.has("clients").then(|| view.texts("clients"));
     let kubernetes = view.flag("kubernetes");
-    for key in ["audiences", "clients"] {
+    for key in ["audiences", "clients", "token_types", "required_claims"] {
         no_wildcards(view.items(key), scope);
     }
     if audiences == Some(Audiences::Unchecked) && kubernetes {

@@ -168,6 +168,13 @@ fn plain_http(view: &View<'_>, url: &str, node: &Node, scope: &mut Scope<'_>) {
 fn key_set(document: &[u8], at: &Place, scope: &mut Scope<'_>) {
     match KeySet::parse(document) {
         Ok((_, skipped)) => {
+            if has_private(document) {
+                scope.report.warn(
+                    at,
+                    "has a private key in it: whoever reads it can forge tokens",
+                    "keep only the public members of each key, and replace a key that was shown",
+                );
+            }
             for key in skipped {
                 let kid = key.kid.unwrap_or_else(|| "without kid".to_owned());
                 scope.report.warn(
@@ -181,4 +188,15 @@ fn key_set(document: &[u8], at: &Place, scope: &mut Scope<'_>) {
             .report
             .error(at, format!("is not usable as a key set: {error}")),
     }
+}
+
+/// Members of private and symmetric keys (RFC 7518 sections 6.2.2, 6.3.2 and 6.4).
+fn has_private(document: &[u8]) -> bool {
+    let Ok(set) = serde_json::from_slice::<serde_json::Value>(document) else {
+        return false;
+    };
+    let keys = set.get("keys").and_then(serde_json::Value::as_array);
+    keys.into_iter()
+        .flatten()
+        .any(|key| key.get("d").is_some() || key.get("k").is_some())
 }

@@ -22,9 +22,10 @@ use crate::listener::ListenerSettings;
 use crate::request::PathAllowances;
 
 /// A route and where it stands.
-struct Placed<'a> {
-    settings: RouteSettings,
-    view: View<'a>,
+#[derive(Debug)]
+pub(super) struct Placed<'a> {
+    pub(super) settings: RouteSettings,
+    pub(super) view: View<'a>,
 }
 
 /// All routes of all listeners.
@@ -51,6 +52,7 @@ pub(super) fn compile(
         placed.settings.name = id(&placed.settings, &placed.view, &mut ids, scope);
     }
     public_covers(&routes, scope);
+    super::look_alikes::warn(&routes, scope);
     let mut builder = PolicyBuilder::new(limits);
     // By name, so that a listener with errors of its own does not hide what is wrong with routes.
     for name in &scope.listeners {
@@ -416,7 +418,7 @@ fn public_covers(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
     }
 }
 
-fn is_public(settings: &RouteSettings) -> bool {
+pub(super) fn is_public(settings: &RouteSettings) -> bool {
     match &settings.table {
         MethodTable::Every(access) => matches!(access, Access::Anyone),
         MethodTable::Rows(rows) => rows.iter().any(|row| matches!(row.access, Access::Anyone)),

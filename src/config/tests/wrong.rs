@@ -763,3 +763,53 @@ fn a_wrong_caller_is_one_error_and_not_one_of_every_route() {
     let problems = Place::new().problems(&with("client: agent", "scopes: \"a b\""));
     assert_eq!(problems.len(), 1, "{problems:?}");
 }
+
+#[test]
+fn public_paths_that_an_upstream_may_take_for_protected_ones_are_a_warning() {
+    let routes = |lines: &str| with("  - {path: /**, allow: agent}\n", lines);
+    for (lines, expected) in [
+        (
+            "  - {path: /Keys, allow: agent}\n  - {path: /keys, allow: anyone}\n",
+            "`/keys` is open to anyone, and `/Keys` (line 10) is not",
+        ),
+        (
+            "  - {path: /keys, allow: anyone}\n  - {path: /keys/, allow: agent}\n",
+            "`/keys` is open to anyone, and `/keys/` (line 11) is not",
+        ),
+        (
+            "  - {path: /keys, hosts: [a.org], allow: agent}\n  - {path: /keys, allow: anyone}\n",
+            "open to anyone under another `Host` than at line 10",
+        ),
+    ] {
+        let problems = Place::new().problems(&routes(lines));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].contains(expected), "{problems:?}");
+    }
+    let fine = routes("  - {path: /a, allow: agent}\n  - {path: /b, allow: anyone}\n");
+    assert!(Place::new().problems(&fine).is_empty());
+}
+
+#[test]
+fn an_upstream_that_is_this_process_is_an_error() {
+    refused(&[
+        (
+            with("127.0.0.1:0", "0.0.0.0:8000"),
+            "inbound.upstream: leads back to this process, which listens on 0.0.0.0:8000",
+        ),
+        (
+            with("http://127.0.0.1:8000", "http://localhost:9090"),
+            "inbound.upstream: leads back to this process",
+        ),
+    ]);
+}
+
+#[test]
+fn private_keys_among_pinned_ones_are_a_warning() {
+    let place = Place::new();
+    let key = JWKS.replacen("\"kty\"", "\"d\": \"AQ\", \"kty\"", 1);
+    assert_ne!(key, JWKS);
+    place.file("private.json", &key);
+    let problems = place.problems(&with("{file: jwks.json}", "{file: private.json}"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("has a private key in it"));
+}
