@@ -671,7 +671,7 @@ fn t15_a_changed_key_file_is_noticed_without_being_told() {
     assert_eq!(bed.send(&new()).status, 401);
     bed.issuer.publish(vec![keys::RSA_2.jwk()]);
     bed.issuer.write_jwks(&bed.dir.path().join("jwks.json"));
-    crate::bed::eventually("the new key works", || bed.send(&new()).status == 200);
+    eventually("the new key works", || bed.send(&new()).status == 200);
 }
 
 #[test]
