@@ -24,6 +24,9 @@ const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const SEND_BUFFER: usize = 64 * 1024;
 
+/// Fields that hyper accepts by itself.
+const HYPER_HEADERS: usize = 100;
+
 /// Serves `accepted` until it ends, by the listener `index`.
 pub(crate) async fn serve(worker: Rc<Worker>, index: usize, accepted: Accepted) {
     let peer = accepted.peer();
@@ -156,10 +159,13 @@ async fn speak(
     state.speaks(preface);
     match preface {
         Preface::Http1 => {
-            let connection = http1::Builder::new()
-                .max_headers(limits.headers.saturating_add(1))
-                .serve_connection(guard, service)
-                .with_upgrades();
+            let mut builder = http1::Builder::new();
+            // The guard counts fields. hyper's own limit is only raised where it must be: said aloud, it costs two
+            // allocations per head.
+            if limits.headers > HYPER_HEADERS {
+                builder.max_headers(limits.headers);
+            }
+            let connection = builder.serve_connection(guard, service).with_upgrades();
             drive(worker, state, connection, |connection| {
                 connection.graceful_shutdown()
             })

@@ -179,7 +179,6 @@ impl Pool {
         match protocol {
             Protocol::Http1 => {
                 let (sender, driver) = http1::Builder::new()
-                    .max_headers(100)
                     .max_header_size(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX))
                     .handshake(io)
                     .await
