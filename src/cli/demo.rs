@@ -124,6 +124,7 @@ fn demo(arguments: Arguments, audience: Audience, out: &mut dyn Write) -> Result
     if arguments.once {
         world.app.kill();
     } else {
+        world.recover("services")?;
         stay::stay(world, audience, out)?;
     }
     Ok(failed == 0)

@@ -204,6 +204,16 @@ impl Look {
         out
     }
 
+    /// An event, with what it says.
+    pub(super) fn event(self, line: &Value) -> String {
+        let time = self.tint(Tint::Dim, time_of_day(line));
+        format!(
+            "{time}  {}  {}\n",
+            text(line, "event"),
+            text(line, "reason")
+        )
+    }
+
     /// A decision record on one line.
     pub(super) fn decision(self, record: &Value) -> String {
         let code = record.get("status").and_then(Value::as_u64).unwrap_or(0);
@@ -212,8 +222,7 @@ impl Look {
         } else {
             Tint::Bad
         };
-        let time = text(record, "time");
-        let time = time.split(['T', '.']).nth(1).unwrap_or(time);
+        let time = time_of_day(record);
         let request = format!("{} {}", text(record, "method"), text(record, "target"));
         format!(
             "{}  {}  {request}  {}\n",
@@ -222,6 +231,12 @@ impl Look {
             verdict(record)
         )
     }
+}
+
+/// `11:26:57` of a log line.
+fn time_of_day(line: &Value) -> &str {
+    let time = text(line, "time");
+    time.split(['T', '.']).nth(1).unwrap_or(time)
 }
 
 /// The decision in words: `denied: scope_missing (route /x, caller tenant)`.

@@ -17,9 +17,8 @@ const TOKENS: [(&str, &str); 3] = [
     ("services", "billing"),
 ];
 
-/// Serves until a signal ends the proxy, and shows each decision.
+/// Serves until a signal ends the proxy, and shows each decision, and what becomes of a changed configuration.
 pub(super) fn stay(world: World, audience: Audience, out: &mut dyn Write) -> Result<(), DemoError> {
-    world.recover("services")?;
     let mut files = Vec::new();
     for (realm, client) in TOKENS {
         let token = world.token(realm, client, None)?;
@@ -42,6 +41,9 @@ pub(super) fn stay(world: World, audience: Audience, out: &mut dyn Write) -> Res
         match audience {
             Audience::People(look) if text(&record, "type") == "request" => {
                 write!(out, "{}", look.decision(&record))?;
+            }
+            Audience::People(look) if text(&record, "event").starts_with("config.") => {
+                write!(out, "{}", look.event(&record))?;
             }
             Audience::People(_) => {}
             Audience::Programs => writeln!(out, "{record}")?,

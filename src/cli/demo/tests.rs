@@ -196,3 +196,37 @@ fn after_the_walk_tokens_of_both_issuers_work() {
     }
     world.app.kill();
 }
+
+#[test]
+fn what_happens_after_the_walk_is_shown_until_the_proxy_ends() {
+    let (world, directory) = world();
+    let look = Look {
+        width: 80,
+        colour: false,
+    };
+    let configuration = world.configuration.clone();
+    let whole = std::fs::read_to_string(&configuration).unwrap();
+    std::fs::write(&configuration, whole.replace("callers:", "caller:")).unwrap();
+    world.app.reload().unwrap_err();
+    std::fs::write(&configuration, whole).unwrap();
+    assert!(world.app.reload().unwrap() >= 2);
+    client::send(world.proxy, &client::Call::get("/nowhere")).unwrap();
+    world.app.drain();
+    let mut out = Vec::new();
+    stay::stay(world, Audience::People(look), &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    for part in [
+        "$(cat ",
+        "/accounts/token",
+        "/accounts/rotate",
+        "config.rejected",
+        "config.reloaded",
+        "401  GET /nowhere  denied: no_token",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    for client in ["acme-app", "globex-app", "billing"] {
+        let token = std::fs::read_to_string(directory.path().join(format!("{client}.token")));
+        assert!(token.unwrap().starts_with("eyJ"), "{client}");
+    }
+}
