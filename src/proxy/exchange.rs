@@ -285,7 +285,9 @@ impl Exchange {
     pub(crate) fn answer_passed(&self, lease: Option<Lease>) {
         self.response_ended();
         if self.request.ended.get() {
-            lease.map(Lease::give_back);
+            if let Some(lease) = lease {
+                lease.give_back();
+            }
         } else {
             self.request.lingers.set(Some(self.worker.coarse()));
             *self.request.lease.borrow_mut() = lease;
@@ -399,8 +401,10 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.answer_over();
-        if self.request.ended.get() {
-            self.request.lease.take().map(Lease::give_back);
+        if self.request.ended.get()
+            && let Some(lease) = self.request.lease.take()
+        {
+            lease.give_back();
         }
         if self.admitted.get() {
             self.worker.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
