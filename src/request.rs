@@ -116,6 +116,8 @@ pub struct Head {
     pub(crate) content_length: Option<u64>,
     /// The client sent `Transfer-Encoding: chunked` (HTTP/1.1). HTTP/2 bodies may have neither.
     pub(crate) chunked: bool,
+    /// A body follows, framed or (HTTP/2) not.
+    pub(crate) body_follows: bool,
     /// `Connection` nominated `Authorization`: it is judged all the same, and never forwarded.
     pub(crate) authorization_is_hop: bool,
     pub(crate) connection: Arc<Connection>,
@@ -226,6 +228,13 @@ impl<B> Canonical<B> {
         &self.head
     }
 
+    /// Says of a body that no field announces (HTTP/2) whether it follows.
+    #[must_use]
+    pub(crate) fn with_body(mut self, follows: bool) -> Self {
+        self.head.body_follows |= follows;
+        self
+    }
+
     pub(crate) fn head_mut(&mut self) -> &mut Head {
         &mut self.head
     }
@@ -282,6 +291,7 @@ fn read_head(
         expects_continue: sifted.expects_continue,
         content_length: sifted.content_length,
         chunked: sifted.chunked,
+        body_follows: sifted.chunked || sifted.content_length.is_some_and(|length| length > 0),
         authorization_is_hop: sifted.authorization_is_hop,
         connection: Arc::clone(connection),
     })

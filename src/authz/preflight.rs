@@ -30,7 +30,7 @@ pub(super) fn passing(cors: Option<&CorsSettings>, head: &Head, route: &Route) -
         Preflight::Authenticate => return None,
     };
     // A browser's preflight asks for nothing else: with an upgrade or a body somebody wants more than an answer to it.
-    let bare = head.upgrade.is_none() && head.content_length.unwrap_or(0) == 0 && !head.chunked;
+    let bare = head.upgrade.is_none() && !head.body_follows;
     if *head.method() != Method::OPTIONS || !bare {
         return None;
     }

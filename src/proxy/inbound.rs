@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::body::{ResponseBody, Sealed};
 use super::exchange::Exchange;
@@ -63,7 +63,9 @@ impl Way<'_> {
             .ok_or(Rejection::Internal)?;
         let (parts, sealed) = Sealed::take(request, self.connection)?;
         self.exchange.admit(inbound)?;
-        let request = Canonical::parse(parts, sealed, self.connection.facts(), &inbound.rules)?;
+        let body_follows = !sealed.body.is_end_stream();
+        let request = Canonical::parse(parts, sealed, self.connection.facts(), &inbound.rules)?
+            .with_body(body_follows);
         let routed = request.route(&self.snapshot.policy, now)?;
         if routed.is_preflight_to_answer() {
             return Ok(self.answer_preflight(&routed, inbound));

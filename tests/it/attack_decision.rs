@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 
+use crate::bed::h2_client::H2Connection;
 use crate::bed::{
     Bed, Request, Setup, Variant, assert_forwarded, assert_refused, forwarded_everywhere,
     refused_everywhere,
@@ -90,6 +91,12 @@ routes:
     assert_refused(&bed, Variant::PLAIN, &other, 401, "no_token");
     let body = preflight().body("delete everything");
     assert_refused(&bed, Variant::PLAIN, &body, 401, "no_token");
+    // HTTP/2 announces no body.
+    let http2 = || H2Connection::plain(bed.proxy.addr());
+    let answer = http2().exchange(&body).expect("an answer");
+    assert_eq!((answer.status, bed.upstream.connections()), (401, 0));
+    let answer = http2().exchange(&preflight()).expect("an answer");
+    assert_eq!(answer.status, 200);
     assert_forwarded(&bed, Variant::PLAIN, &preflight());
 }
 
