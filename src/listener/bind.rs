@@ -85,9 +85,12 @@ pub fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 #[cfg(unix)]
 fn unix(path: &Path) -> io::Result<BoundSocket> {
+    use std::os::unix::fs::FileTypeExt as _;
     use std::os::unix::net::{UnixListener, UnixStream};
-    // A socket file that nobody listens on is left over from a crash.
-    if path.exists() && UnixStream::connect(path).is_err() {
+    // A socket that nobody listens on is left over from a crash. Nothing else is ours to remove.
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let nobody = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    if is_socket && UnixStream::connect(path).is_err_and(nobody) {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;

@@ -16,7 +16,7 @@ use crate::drain::Phase;
 use crate::rejection::{Decision, Malformed, Rejection};
 use crate::request::{Facts, Head};
 use crate::snapshot::Inbound;
-use crate::telemetry::{End, Outcome, Span};
+use crate::telemetry::{End, Outcome, Span, UpstreamCounters};
 use crate::upstream::{Lease, trace_id};
 
 /// A request on its way; shared by the bodies that pass for it.
@@ -115,6 +115,12 @@ impl Exchange {
         } else {
             Ok(())
         }
+    }
+
+    /// What is counted of connections to the upstream.
+    pub(crate) fn upstream_counters(&self) -> Option<&UpstreamCounters> {
+        let recorder = self.worker.recorder(self.connection.listener())?;
+        Some(&recorder.upstream)
     }
 
     pub(crate) fn clock(&self) -> &Clock {
@@ -305,9 +311,8 @@ impl Exchange {
     /// The rest of the request is not waited for any more.
     pub(super) fn give_up(&self) {
         let lease = self.request.lease.take();
-        match lease {
-            Some(lease) => lease.abandon(),
-            None => self.connection.kill(),
+        if !lease.is_some_and(Lease::abandon) {
+            self.connection.kill();
         }
     }
 

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE};
+use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 
 use super::pool::{Connection, Lease, Pool};
-use super::{Opener, response, trace, tunnel};
+use super::{Opener, UpstreamAddress, response, trace, tunnel};
 use crate::authz::Granted;
 use crate::identity::{IdentityHeaders, Vouched};
 use crate::proxy::{Exchange, Expiry, Passage, RequestBody, ResponseBody, Sealed};
@@ -220,19 +221,34 @@ impl Sending<'_> {
             &self.inbound.settings.timeouts,
         );
         let mut request = request;
+        let counters = self.exchange.upstream_counters();
         if let Some(connection) = self.pool.reuse(now, timeouts.upstream_idle).await {
+            if let Some(counters) = counters {
+                counters.reused.increment();
+            }
             match self.send_on(connection, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(Unsent::Final(rejection)) => return Err(rejection),
                 Err(Unsent::Again(again)) => request = *again,
             }
+            if let Some(counters) = counters {
+                counters.retries.increment();
+            }
         }
-        let connection = Box::pin(self.pool.connect(
+        let connected = Box::pin(self.pool.connect(
             &self.inbound.target,
             self.exchange.clock(),
             timeouts.upstream_connect,
         ))
-        .await?;
+        .await;
+        if let Some(counters) = counters {
+            let outcome = match &connected {
+                Ok(_) => &counters.opened,
+                Err(_) => &counters.failed,
+            };
+            outcome.increment();
+        }
+        let connection = connected?;
         match self.send_on(connection, request).await {
             Ok(answer) => Ok(answer),
             Err(Unsent::Final(rejection)) => Err(rejection),
@@ -246,9 +262,13 @@ impl Sending<'_> {
         request: Request<RequestBody>,
     ) -> Result<Answer, Unsent> {
         match connection {
-            Connection::Http2(mut sender) => {
-                let sent = sender.try_send_request(for_http2(request)).await;
-                sent.map(|answer| (answer, None))
+            Connection::Http2 { mut sender, stream } => {
+                let tls = matches!(
+                    self.inbound.settings.upstream.address,
+                    UpstreamAddress::Https { .. }
+                );
+                let sent = sender.try_send_request(for_http2(request, tls)).await;
+                sent.map(|answer| (answer, Some(Lease::of_stream(stream))))
                     .map_err(|mut error| match error.take_message() {
                         Some(request) => Unsent::Again(Box::new(request)),
                         None => Unsent::Final(self.fault(error.error())),
@@ -317,13 +337,13 @@ fn replayable(request: &Request<RequestBody>) -> Option<Request<()>> {
 }
 
 /// HTTP/2 carries the authority in the target, not in `Host` (RFC 9113 section 8.3.1).
-fn for_http2(mut request: Request<RequestBody>) -> Request<RequestBody> {
+fn for_http2(mut request: Request<RequestBody>, tls: bool) -> Request<RequestBody> {
     let authority = request.headers_mut().remove(HOST);
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
     parts.authority =
         authority.and_then(|value| http::uri::Authority::try_from(value.as_bytes()).ok());
     if parts.authority.is_some() {
-        parts.scheme = Some(http::uri::Scheme::HTTP);
+        parts.scheme = Some(if tls { Scheme::HTTPS } else { Scheme::HTTP });
     }
     if let Ok(uri) = http::Uri::from_parts(parts) {
         *request.uri_mut() = uri;

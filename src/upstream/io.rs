@@ -77,12 +77,40 @@ fn begins_final_answer(bytes: &[u8]) -> bool {
 pub(super) struct Metered {
     stream: Stream,
     meter: Meter,
+    /// The upstream takes no more. It may have answered (413, say) before it closed: what it wrote is read first, and
+    /// the end of that ends the connection.
+    deaf: bool,
 }
 
 impl Metered {
     pub(super) const fn new(stream: Stream, meter: Meter) -> Self {
-        Self { stream, meter }
+        Self {
+            stream,
+            meter,
+            deaf: false,
+        }
     }
+
+    fn wrote(
+        &mut self,
+        outcome: Poll<io::Result<usize>>,
+        offered: usize,
+    ) -> Poll<io::Result<usize>> {
+        match outcome {
+            Poll::Ready(Err(error)) if is_gone(&error) => {
+                self.deaf = true;
+                Poll::Ready(Ok(offered))
+            }
+            other => other,
+        }
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
 }
 
 impl AsyncRead for Metered {
@@ -108,7 +136,11 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        if self.deaf {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.wrote(outcome, bytes.len())
     }
 
     fn poll_write_vectored(
@@ -116,7 +148,12 @@ impl AsyncWrite for Metered {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let offered = slices.iter().map(|slice| slice.len()).sum();
+        if self.deaf {
+            return Poll::Ready(Ok(offered));
+        }
+        let outcome = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.wrote(outcome, offered)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -124,6 +161,9 @@ impl AsyncWrite for Metered {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.deaf {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 

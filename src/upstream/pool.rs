@@ -1,7 +1,8 @@
 //! One worker's connections to one upstream. Nothing crosses a thread.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
@@ -19,6 +20,11 @@ use crate::rejection::Rejection;
 /// Most idle connections that one worker keeps to one upstream.
 const MOST_IDLE: usize = 1024;
 
+/// What one answer may hold of an HTTP/2 connection while its caller reads nothing, and all of them together: with less
+/// than that many times the first, a few callers who do not read would stop the answers of all others.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024 * 1024;
+
 /// Idle connections, most recently used last; or one multiplexed connection.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -29,7 +35,30 @@ pub(crate) struct Pool {
 struct State {
     target: Arc<Target>,
     idle: Vec<Idle>,
-    multiplexed: Option<http2::SendRequest<RequestBody>>,
+    multiplexed: Vec<Multiplexed>,
+}
+
+/// An HTTP/2 connection, which as many requests share as the upstream allows.
+#[derive(Debug)]
+struct Multiplexed {
+    sender: http2::SendRequest<RequestBody>,
+    /// Most streams that the upstream takes at once.
+    most: Rc<Cell<usize>>,
+    /// One reference beside ours for every stream.
+    streams: Rc<()>,
+}
+
+impl Multiplexed {
+    fn stream(&self) -> Connection {
+        Connection::Http2 {
+            sender: self.sender.clone(),
+            stream: Rc::clone(&self.streams),
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        Rc::strong_count(&self.streams) <= self.most.get()
+    }
 }
 
 #[derive(Debug)]
@@ -54,33 +83,64 @@ pub(super) enum Connection {
     /// Exclusive; `reused` says that a request passed on it before.
     Http1 { connection: Http1, reused: bool },
     /// Shared.
-    Http2(http2::SendRequest<RequestBody>),
+    Http2 {
+        sender: http2::SendRequest<RequestBody>,
+        /// Held as long as the stream is open.
+        stream: Rc<()>,
+    },
 }
 
 /// The way back to the pool for a connection whose request and response both ended cleanly.
 #[derive(Debug)]
-pub struct Lease {
-    connection: Http1,
-    pool: Weak<RefCell<State>>,
-    clock: Clock,
+pub struct Lease(Leased);
+
+#[derive(Debug)]
+enum Leased {
+    Http1 {
+        connection: Http1,
+        pool: Weak<RefCell<State>>,
+        clock: Clock,
+    },
+    Stream {
+        _open: Rc<()>,
+    },
 }
 
 impl Lease {
-    /// Ends the connection at once, whatever is still being sent on it.
-    pub(crate) fn abandon(self) {
-        self.connection.abandoned.notify_one();
+    /// A stream of a shared connection; it is open until this is dropped.
+    pub(super) const fn of_stream(stream: Rc<()>) -> Self {
+        Self(Leased::Stream { _open: stream })
+    }
+
+    /// Ends the connection at once, whatever is still being sent on it; false for a shared one.
+    pub(crate) fn abandon(self) -> bool {
+        match self.0 {
+            Leased::Http1 { connection, .. } => {
+                connection.abandoned.notify_one();
+                true
+            }
+            Leased::Stream { .. } => false,
+        }
     }
 
     /// Returns the connection.
     pub(crate) fn give_back(self) {
-        let Some(pool) = self.pool.upgrade() else {
+        let Leased::Http1 {
+            connection,
+            pool,
+            clock,
+        } = self.0
+        else {
+            return;
+        };
+        let Some(pool) = pool.upgrade() else {
             return;
         };
         let mut state = pool.borrow_mut();
-        if Arc::ptr_eq(&state.target, &self.connection.target) && state.idle.len() < MOST_IDLE {
+        if Arc::ptr_eq(&state.target, &connection.target) && state.idle.len() < MOST_IDLE {
             state.idle.push(Idle {
-                connection: self.connection,
-                since: self.clock.tick(),
+                connection,
+                since: clock.tick(),
             });
         }
     }
@@ -92,7 +152,7 @@ impl Pool {
             state: Rc::new(RefCell::new(State {
                 target,
                 idle: Vec::new(),
-                multiplexed: None,
+                multiplexed: Vec::new(),
             })),
         }
     }
@@ -103,32 +163,37 @@ impl Pool {
         if !Arc::ptr_eq(&state.target, target) {
             state.target = Arc::clone(target);
             state.idle.clear();
-            state.multiplexed = None;
+            state.multiplexed.clear();
         }
     }
 
     /// Drops connections that have been idle for `most`.
     pub(crate) fn sweep(&self, now: Tick, most: Duration) {
-        self.state
-            .borrow_mut()
-            .idle
-            .retain(|idle| now.since(idle.since) < most);
+        let mut state = self.state.borrow_mut();
+        state.idle.retain(|idle| now.since(idle.since) < most);
+        // One shared connection may stay; more were for a burst.
+        let mut kept = false;
+        state.multiplexed.retain(|shared| {
+            let used = Rc::strong_count(&shared.streams) > 1;
+            let keep = !shared.sender.is_closed() && (used || !kept);
+            kept |= keep;
+            keep
+        });
     }
 
     pub(super) fn lease(&self, connection: Http1, clock: &Clock) -> Lease {
-        Lease {
+        Lease(Leased::Http1 {
             connection,
             pool: Rc::downgrade(&self.state),
             clock: clock.clone(),
-        }
+        })
     }
 
     /// The most recently used connection that is ready and not older than `most`.
     pub(super) async fn reuse(&self, now: Tick, most: Duration) -> Option<Connection> {
-        if let Some(sender) = &self.state.borrow().multiplexed
-            && !sender.is_closed()
-        {
-            return Some(Connection::Http2(sender.clone()));
+        let open = |shared: &&Multiplexed| !shared.sender.is_closed() && shared.has_room();
+        if let Some(shared) = self.state.borrow().multiplexed.iter().find(open) {
+            return Some(shared.stream());
         }
         loop {
             let mut idle = self.state.borrow_mut().idle.pop()?;
@@ -203,17 +268,31 @@ impl Pool {
                 })
             }
             Protocol::Http2 => {
-                let (sender, driver) = http2::Builder::new(LocalExecutor)
+                let (sender, mut driver) = http2::Builder::new(LocalExecutor)
                     .max_header_list_size(HEAD_BYTES)
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(CONNECTION_WINDOW)
                     .handshake(io)
                     .await
                     .map_err(|_| Rejection::UpstreamUnreachable)?;
-                tokio::task::spawn_local(async move { drop(driver.await) });
+                let most = Rc::new(Cell::new(driver.current_max_send_streams()));
+                let told = Rc::clone(&most);
+                tokio::task::spawn_local(poll_fn(move |cx| {
+                    let ended = Pin::new(&mut driver).poll(cx).map(drop);
+                    told.set(driver.current_max_send_streams());
+                    ended
+                }));
+                let shared = Multiplexed {
+                    sender,
+                    most,
+                    streams: Rc::new(()),
+                };
+                let stream = shared.stream();
                 let mut state = self.state.borrow_mut();
                 if Arc::ptr_eq(&state.target, target) {
-                    state.multiplexed = Some(sender.clone());
+                    state.multiplexed.push(shared);
                 }
-                Ok(Connection::Http2(sender))
+                Ok(stream)
             }
         }
     }

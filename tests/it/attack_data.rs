@@ -3,6 +3,9 @@
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use crate::bed::runtime::{handle, wait};
 use crate::bed::{Bed, Next, Request, Setup, Upstream, eventually};
 
 const OPEN: &str = "routes: [{path: /**, allow: anyone}]\n";
@@ -182,6 +185,101 @@ fn invariant_59_an_upstream_that_stops_reading_after_its_answer_is_left() {
         });
     });
     drop(done);
+}
+
+/// An HTTP/2 upstream that takes `most` streams at once: `/flood` never ends, `/hold` answers and stays silent.
+fn h2_upstream(most: u32) -> String {
+    let listener = wait(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    handle().spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            handle().spawn(async move {
+                let mut builder = h2::server::Builder::new();
+                builder.max_concurrent_streams(most);
+                let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else {
+                    return;
+                };
+                while let Some(Ok((request, mut respond))) = connection.accept().await {
+                    let path = request.uri().path().to_owned();
+                    let head = http::Response::new(());
+                    let Ok(mut body) = respond.send_response(head, path == "/x") else {
+                        return;
+                    };
+                    handle().spawn(async move {
+                        while path == "/flood" {
+                            body.reserve_capacity(16384);
+                            match std::future::poll_fn(|cx| body.poll_capacity(cx)).await {
+                                Some(Ok(room)) => {
+                                    let data = Bytes::from(vec![0; room]);
+                                    if body.send_data(data, false).is_err() {
+                                        return;
+                                    }
+                                }
+                                _ => return,
+                            }
+                        }
+                        if path == "/hold" {
+                            std::future::pending::<()>().await;
+                        }
+                    });
+                }
+            });
+        }
+    });
+    format!("h2c://{address}")
+}
+
+#[test]
+fn invariant_58_callers_who_do_not_read_do_not_stop_the_answers_of_others() {
+    let bed = Setup::new(OPEN).upstream_url(&h2_upstream(100)).start();
+    let mut stalled: Vec<_> = (0..12).map(|_| bed.proxy.connect()).collect();
+    for client in &mut stalled {
+        client.send(Request::get("/flood").bytes());
+        assert_eq!(client.read_head().expect("a head").status, 200);
+        // Enough that the window of each is in use.
+        client.take(8 * 1024 * 1024);
+    }
+    assert_eq!(bed.send(&Request::get("/x")).status, 200);
+}
+
+#[test]
+fn invariant_32_more_streams_than_an_upstream_takes_open_another_connection() {
+    let bed = Setup::new(OPEN).upstream_url(&h2_upstream(2)).start();
+    let mut streams: Vec<_> = (0..5).map(|_| bed.proxy.connect()).collect();
+    for client in &mut streams {
+        client.send(Request::get("/hold").bytes());
+        assert_eq!(client.read_head().expect("a head").status, 200);
+    }
+    assert_eq!(bed.send(&Request::get("/x")).status, 200);
+    let opened = "countersign_upstream_connections_total";
+    assert_eq!(bed.proxy.metric(opened, "opened"), 3.0);
+}
+
+/// An upstream that answers and closes before it has read the request is heard all the same.
+#[test]
+fn an_answer_is_heard_although_the_upstream_takes_no_more() {
+    for _ in 0..10 {
+        let upstream = Upstream::scripted(|exchange| {
+            exchange.write(
+                "HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 3\r\n\r\nbig",
+            )?;
+            Ok(Next::Close)
+        });
+        let bed = Setup::new(OPEN).upstream(upstream).start();
+        let mut client = bed.proxy.connect();
+        let mut writer = client.reader();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let head = "POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 50000000\r\n\r\n";
+                let _ = writer.try_send(head.as_bytes());
+                for _ in 0..16 {
+                    let _ = writer.try_send(&[0; 65536]);
+                }
+            });
+            let response = client.read();
+            assert_eq!(response.status, 413, "{}", response.text());
+        });
+    }
 }
 
 #[test]
