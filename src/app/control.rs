@@ -184,6 +184,8 @@ impl Control {
             // A worker that panicked has said so.
             drop(worker.join());
         }
+        // What workers recorded comes before the word that all is over.
+        self.telemetry.flush();
         tracing::info!("drain.finished");
         self.telemetry.flush();
     }
