@@ -104,6 +104,7 @@ impl App {
             .name("control".to_owned())
             .spawn(move || {
                 yield_to_workers();
+                raise_open_files();
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build_local(tokio::runtime::LocalOptions::default())?;
@@ -207,3 +208,20 @@ fn yield_to_workers() {
 
 #[cfg(not(target_os = "linux"))]
 fn yield_to_workers() {}
+
+/// Two sockets per request in flight soon pass the soft limit of 1,024 that many systems set; the hard limit is what the
+/// operator meant.
+#[cfg(unix)]
+fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Without it the soft limit holds, as it was.
+    let _unchanged = setrlimit(Resource::Nofile, raised);
+}
+
+#[cfg(not(unix))]
+fn raise_open_files() {}

@@ -45,7 +45,8 @@ mod streams;
 mod supply_chain;
 #[cfg(test)]
 mod threat_model;
-#[cfg(all(test, feature = "otlp"))]
+#[cfg(feature = "otlp")]
+#[cfg(test)]
 mod tracing;
 #[cfg(test)]
 mod tuist;

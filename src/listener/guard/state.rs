@@ -114,6 +114,8 @@ pub(crate) struct GuardState {
     phase: AtomicU8,
     last_read: AtomicU64,
     last_write: AtomicU64,
+    /// When the last answer ended; at first, when the connection was opened.
+    last_answer: AtomicU64,
     head_start: AtomicU64,
     /// Since when a write waits; 0 when none does.
     write_blocked: AtomicU64,
@@ -142,6 +144,7 @@ impl GuardState {
             phase: AtomicU8::new(Phase::First.code()),
             last_read: AtomicU64::new(now),
             last_write: AtomicU64::new(now),
+            last_answer: AtomicU64::new(now),
             head_start: AtomicU64::new(now),
             write_blocked: AtomicU64::new(0),
             read_waits: AtomicBool::new(true),
@@ -215,7 +218,9 @@ impl GuardState {
     /// next head is held back and the connection's task must look again.
     pub(crate) fn answer_ended(&self) -> bool {
         self.ended.fetch_add(1, Relaxed);
-        self.last_write.store(self.clock.now().as_nanos(), Relaxed);
+        let now = self.clock.now().as_nanos();
+        self.last_write.store(now, Relaxed);
+        self.last_answer.store(now, Relaxed);
         self.holds_head.swap(false, Relaxed)
     }
 
@@ -253,7 +258,11 @@ impl GuardState {
                 && !self.answering.load(Relaxed)
                 && since(&self.last_read) > timeouts.request_body_idle)
                 .then_some(Overdue::Body),
-            Phase::Between | Phase::Upgrade | Phase::Http2 | Phase::Refused => {
+            // PINGs are bytes too, and no reason to stay: what counts on HTTP/2 is requests.
+            Phase::Http2 => (self.in_flight() == 0
+                && since(&self.last_answer) > timeouts.idle_connection)
+                .then_some(Overdue::Idle),
+            Phase::Between | Phase::Upgrade | Phase::Refused => {
                 let quiet = since(&self.last_read).min(since(&self.last_write));
                 (self.in_flight() == 0 && quiet > timeouts.idle_connection).then_some(Overdue::Idle)
             }

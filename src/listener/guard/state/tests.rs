@@ -73,6 +73,19 @@ fn invariant_59_idle_connections_end_and_streams_do_not() {
 }
 
 #[test]
+fn invariant_59_pings_do_not_keep_an_idle_http2_connection() {
+    let (clock, state, timeouts) = opened();
+    state.set_phase(Phase::Http2);
+    for second in [130, 160] {
+        clock.set(at(second));
+        state.did_read(17);
+        state.did_write(17);
+        assert_eq!(state.overdue(at(second), &timeouts), None, "{second}");
+    }
+    assert_eq!(state.overdue(at(161), &timeouts), Some(Overdue::Idle));
+}
+
+#[test]
 fn invariant_59_stalled_bodies_end_until_the_answer_begins() {
     let (clock, state, timeouts) = opened();
     state.head_passed();
