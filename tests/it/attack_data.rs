@@ -206,7 +206,11 @@ fn h2_upstream(most: u32) -> String {
                         return;
                     };
                     handle().spawn(async move {
-                        while path == "/flood" {
+                        let floods = path == "/flood";
+                        loop {
+                            if !floods {
+                                break;
+                            }
                             body.reserve_capacity(16384);
                             match std::future::poll_fn(|cx| body.poll_capacity(cx)).await {
                                 Some(Ok(room)) => {
