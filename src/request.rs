@@ -4,9 +4,11 @@
 //! what a client may not say (hop-by-hop fields, identity headers, overrides) is gone afterwards.
 
 mod authority;
+mod client;
 pub(crate) mod framing;
 mod headers;
 mod path;
+mod reserved;
 #[cfg(test)]
 mod tests;
 
@@ -18,8 +20,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 pub use authority::Authority;
-pub use headers::{FIELD_BYTES, ReservedNames, is_reserved_spelling};
+pub use headers::FIELD_BYTES;
 pub use path::{CanonicalPath, PathAllowances};
+pub use reserved::{ReservedNames, is_reserved_spelling};
 
 use crate::authn::Principal;
 use crate::authz::Route;

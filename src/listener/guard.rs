@@ -13,7 +13,9 @@
 
 mod body;
 mod head;
+mod held;
 mod state;
+mod stream;
 
 use std::io;
 use std::pin::Pin;
@@ -21,8 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll, ready};
 
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 
 use head::HeadLimits;
 use state::CoarseClock;
@@ -32,6 +33,7 @@ use super::Limits;
 use crate::rejection::Malformed;
 use body::Body;
 use head::{CheckedHead, HeadScan};
+use held::Held;
 
 #[cfg(test)]
 mod tests;
@@ -94,61 +96,6 @@ enum Mode {
     },
     /// A bad chunk, or bytes behind a request for an upgrade that was not granted.
     Closed,
-}
-
-/// Bytes that were read and not yet handed over.
-#[derive(Debug, Default)]
-struct Held {
-    bytes: Vec<u8>,
-    start: usize,
-    /// How many of them, from the start, are checked and may go.
-    released: usize,
-}
-
-impl Held {
-    fn pending(&self) -> &[u8] {
-        self.bytes.get(self.start..).unwrap_or_default()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.pending().is_empty()
-    }
-
-    fn push(&mut self, more: &[u8]) {
-        if self.start > 0 {
-            self.bytes.drain(..self.start);
-            self.start = 0;
-        }
-        self.bytes.extend_from_slice(more);
-    }
-
-    fn drop_first(&mut self, count: usize) {
-        self.start = self.start.saturating_add(count).min(self.bytes.len());
-        if self.start == self.bytes.len() {
-            self.clear();
-        }
-    }
-
-    /// Gives the memory back: idle connections are many.
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    fn release(&mut self, count: usize) {
-        self.released = count.min(self.pending().len());
-    }
-
-    /// Hands over what is released, as far as it fits; false when nothing is.
-    fn hand_over(&mut self, to: &mut ReadBuf<'_>) -> bool {
-        let count = self.released.min(to.remaining());
-        let Some(bytes) = self.pending().get(..count).filter(|_| self.released > 0) else {
-            return false;
-        };
-        to.put_slice(bytes);
-        self.released -= count;
-        self.drop_first(count);
-        true
-    }
 }
 
 impl<T> Guard<T> {
@@ -507,118 +454,5 @@ impl<T: AsyncRead + Unpin> Guard<T> {
             };
             self.mode = Mode::Refused { dropped };
         }
-    }
-}
-
-impl<T: AsyncRead + Unpin> AsyncRead for Guard<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let guard = &mut *self;
-        if buf.remaining() == 0 {
-            return Poll::Ready(Ok(()));
-        }
-        loop {
-            if guard.held.hand_over(buf) {
-                return Poll::Ready(Ok(()));
-            }
-            let step = match guard.mode {
-                Mode::Head(_) => guard.step_head(cx, buf),
-                Mode::Body(_) => guard.step_body(cx, buf),
-                Mode::Upgrade => guard.step_upgrade(cx, buf),
-                Mode::Refused { .. } => guard.step_refused(cx, buf),
-                Mode::Raw => return guard.poll_socket(cx, buf).map_ok(drop),
-                Mode::Closed => return Poll::Ready(Ok(())),
-            };
-            match ready!(step)? {
-                Step::Again => {}
-                Step::Ready => return Poll::Ready(Ok(())),
-            }
-        }
-    }
-}
-
-impl<T: AsyncWrite + Unpin> Guard<T> {
-    fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &outcome {
-            Poll::Ready(Ok(count)) => self.shared.did_write(*count),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.shared.write_waits(),
-        }
-        outcome
-    }
-}
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Guard<T> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.wrote(outcome)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.io).poll_write_vectored(cx, slices);
-        self.wrote(outcome)
-    }
-}
-
-impl<T: AsyncRead + Unpin> hyper::rt::Read for Guard<T> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        hyper::rt::Read::poll_read(Pin::new(&mut TokioIo::new(&mut *self)), cx, buf)
-    }
-}
-
-impl<T: AsyncWrite + Unpin> hyper::rt::Write for Guard<T> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(self, cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_flush(self, cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_shutdown(self, cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        AsyncWrite::is_write_vectored(self)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write_vectored(self, cx, slices)
     }
 }

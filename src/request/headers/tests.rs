@@ -1,4 +1,5 @@
 use super::*;
+use crate::request::{ReservedNames, is_reserved_spelling};
 
 fn fields(rows: &[(&str, &str)]) -> HeaderMap {
     let mut map = HeaderMap::new();

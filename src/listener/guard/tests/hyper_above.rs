@@ -9,6 +9,8 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::DuplexStream;
 
+use hyper_util::rt::TokioIo;
+
 use super::*;
 
 type Seen = Arc<Mutex<Vec<String>>>;
