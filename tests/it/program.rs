@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 
 use crate::bed::PATIENCE;
 
@@ -81,8 +81,15 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it and waits until it says where it listens.
+    /// Starts it and waits until it says where it listens. An interpreter that does not get there on a busy machine is
+    /// ended and started once more: what is tested is what it does afterwards.
     pub fn start(command: &mut Command) -> Self {
+        Self::attempt(command)
+            .or_else(|_| Self::attempt(command))
+            .unwrap_or_else(|error| panic!("{command:?} does not listen: {error}"))
+    }
+
+    fn attempt(command: &mut Command) -> Result<Self, RecvTimeoutError> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -98,15 +105,13 @@ impl Program {
                 }
             }
         });
-        // Longer than patience: an interpreter on a busy machine takes its time.
         let mut program = Self {
             child,
             place: String::new(),
         };
-        program.place = place
-            .recv_timeout(PATIENCE * 6)
-            .expect("a listening program");
-        program
+        // Longer than patience: an interpreter takes its time.
+        program.place = place.recv_timeout(PATIENCE * 6)?;
+        Ok(program)
     }
 }
 
