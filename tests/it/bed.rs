@@ -9,6 +9,7 @@ pub mod proxy;
 pub mod raw_h2;
 pub mod request;
 pub mod runtime;
+pub mod secrets;
 pub mod setup;
 pub mod standard;
 pub mod tls;

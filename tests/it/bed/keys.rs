@@ -62,7 +62,7 @@ pub fn b64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// The contents of the DER element at the start of `bytes`, and what follows it.
-fn element(bytes: &[u8]) -> (&[u8], &[u8]) {
+pub fn element(bytes: &[u8]) -> (&[u8], &[u8]) {
     let (length, at) = match bytes[1] {
         short @ 0..=0x7f => (short as usize, 2),
         long => {
@@ -77,8 +77,14 @@ fn element(bytes: &[u8]) -> (&[u8], &[u8]) {
 }
 
 impl Key {
+    /// The private key, PKCS #8.
+    pub const fn pem(&self) -> &'static str {
+        self.pem
+    }
+
     fn pair(&self) -> &Pair {
         self.pair.get_or_init(|| {
+            super::secrets::learn_key("a key of an issuer", self.pem);
             let der = der(self.pem);
             match self.alg {
                 "ES256" => Pair::Ecdsa(

@@ -1,16 +1,18 @@
 //! A proxy in this process.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use countersign::app::{App, LogSink, Options};
 use countersign::clock::Clock;
 use serde_json::Value;
 
-use super::{Connection, PATIENCE, Request, Response};
+use super::{Connection, PATIENCE, Request, Response, secrets};
 
 type Job = Box<dyn FnOnce(&App) + Send>;
 
@@ -18,6 +20,7 @@ type Job = Box<dyn FnOnce(&App) + Send>;
 struct Lines {
     all: Vec<String>,
     parsed: Vec<Value>,
+    ended: bool,
 }
 
 type Log = Arc<(Mutex<Lines>, Condvar)>;
@@ -53,6 +56,8 @@ impl Proxy {
                 drop(lines);
                 into.1.notify_all();
             }
+            into.0.lock().expect("lines").ended = true;
+            into.1.notify_all();
         });
         let options = Options {
             config: config.to_owned(),
@@ -299,6 +304,55 @@ impl Proxy {
     }
 }
 
+/// How long the end of a proxy waits for its last words.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+impl Drop for Proxy {
+    /// Invariant 46: searches whatever the proxy has said, in whichever test.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        if let Some(jobs) = self.jobs.take() {
+            for path in ["/metrics", "/status", "/", "/.well-known/jwks.json"] {
+                secrets::assert_none(path, &peek(self.admin, path));
+            }
+            drop(jobs);
+        }
+        let (lines, _) = self
+            .log
+            .1
+            .wait_timeout_while(self.lines(), LAST_WORDS, |lines| !lines.ended)
+            .expect("lines");
+        let found = lines
+            .all
+            .iter()
+            .find_map(|line| secrets::find(line.as_bytes()));
+        drop(lines);
+        assert!(
+            found.is_none(),
+            "the log holds {}",
+            found.unwrap_or_default()
+        );
+    }
+}
+
+/// A page of admin as it comes; nothing where a test has left admin unable to answer.
+fn peek(admin: SocketAddr, path: &str) -> Vec<u8> {
+    let ask = || -> std::io::Result<Vec<u8>> {
+        let mut stream = TcpStream::connect_timeout(&admin, LAST_WORDS)?;
+        stream.set_read_timeout(Some(LAST_WORDS))?;
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n"
+        )?;
+        let mut page = Vec::new();
+        stream.read_to_end(&mut page)?;
+        Ok(page)
+    };
+    ask().unwrap_or_default()
+}
+
 /// A proxy that ends.
 pub struct Stopping {
     proxy: Proxy,
@@ -309,7 +363,7 @@ impl Stopping {
     #[track_caller]
     pub fn await_refusing(&self, address: SocketAddr) {
         super::eventually("new connections are refused", || {
-            std::net::TcpStream::connect(address).is_err()
+            TcpStream::connect(address).is_err()
         });
     }
 

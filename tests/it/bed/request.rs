@@ -37,6 +37,7 @@ impl Request {
 
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
+        super::secrets::learn_field(name, value);
         self.headers.push((name.to_owned(), value.to_owned()));
         self
     }

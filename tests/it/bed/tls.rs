@@ -66,6 +66,7 @@ fn issue(
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().expect("a key");
     let certificate = params.signed_by(&key, issuer).expect("a certificate");
+    super::secrets::learn_key("a TLS key", &key.serialize_pem());
     Identity {
         certificate: certificate.pem(),
         key: key.serialize_pem(),

@@ -131,7 +131,7 @@ impl Token {
         let message = self.message();
         let alg = self.sign_as.as_deref().unwrap_or(self.key.alg);
         let signature = self.key.sign(alg, message.as_bytes());
-        format!("{message}.{}", b64(signature))
+        learnt(format!("{message}.{}", b64(signature)))
     }
 
     /// The compact form with an HMAC of `secret` instead of a signature.
@@ -139,11 +139,18 @@ impl Token {
         use aws_lc_rs::hmac;
         let message = self.message();
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-        format!("{message}.{}", b64(hmac::sign(&key, message.as_bytes())))
+        let tag = hmac::sign(&key, message.as_bytes());
+        learnt(format!("{message}.{}", b64(tag)))
     }
 
     /// The compact form with `signature` as it is.
     pub fn with_signature(&self, signature: &str) -> String {
-        format!("{}.{signature}", self.message())
+        learnt(format!("{}.{signature}", self.message()))
     }
+}
+
+/// No output of a proxy may hold it from now on.
+fn learnt(token: String) -> String {
+    super::secrets::learn_token(&token);
+    token
 }

@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::h2_client::{Failure, H2Connection, can_say};
-use super::{Bed, Captured, Connection, Request, Response, show};
+use super::{Bed, Captured, Connection, Request, Response, secrets, show};
 
 /// How a request travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,9 +146,18 @@ pub fn assert_refused(
         show(&response.body)
     );
     before.assert_nothing_upstream(bed, request);
+    assert_tells_nothing(&response);
     let record = record_of(bed, &response);
     assert_recorded(&record, status, reason);
     response
+}
+
+/// Fails if a refusal holds a secret.
+#[track_caller]
+fn assert_tells_nothing(response: &Response) {
+    let head = format!("{:?}{:?}", response.headers, response.trailers);
+    secrets::assert_none("the head of a refusal", head.as_bytes());
+    secrets::assert_none("the body of a refusal", &response.body);
 }
 
 /// Fails unless the record says this status and one of the reasons (separated by `|`).
@@ -187,6 +196,7 @@ pub fn assert_raw_refused(bed: &Bed, bytes: &[u8], status: u16, reason: &str) ->
     connection.half_close();
     connection.assert_closed();
     before.assert_nothing_upstream(bed, &show(bytes));
+    assert_tells_nothing(&response);
     assert_recorded(&record_of(bed, &response), status, reason);
     response
 }
