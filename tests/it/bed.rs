@@ -3,6 +3,7 @@
 pub mod client;
 pub mod h2_client;
 pub mod h2_upstream;
+pub mod idp;
 pub mod issuer;
 pub mod keys;
 pub mod proxy;
@@ -21,6 +22,7 @@ pub mod wire;
 use std::time::Duration;
 
 pub use client::{Connection, Response};
+pub use idp::Idp;
 pub use issuer::{Issuer, Mode};
 pub use keys::Key;
 pub use proxy::Proxy;

@@ -28,6 +28,8 @@ mod docs;
 #[cfg(test)]
 mod examples;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod lifecycle;

@@ -63,6 +63,10 @@ fn issue(
             .subject_alt_names
             .push(SanType::URI((*uri).try_into().expect("a URI")));
     }
+    sign(issuer, params)
+}
+
+fn sign(issuer: &CertifiedIssuer<'static, KeyPair>, mut params: CertificateParams) -> Identity {
     params.use_authority_key_identifier_extension = true;
     let key = KeyPair::generate().expect("a key");
     let certificate = params.signed_by(&key, issuer).expect("a certificate");
@@ -76,6 +80,22 @@ fn issue(
 /// A certificate of our authority for these names and URIs.
 pub fn identity(names: &[&str], uris: &[&str]) -> Identity {
     issue(&authority().issuer, names, &[], uris)
+}
+
+/// A certificate of our authority for `localhost` that ended in 2020.
+pub fn expired() -> Identity {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+    params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    sign(&authority().issuer, params)
+}
+
+/// A certificate for `localhost` of an authority that nobody trusts.
+pub fn stranger() -> Identity {
+    let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    Identity {
+        certificate: own.cert.pem(),
+        key: own.signing_key.serialize_pem(),
+    }
 }
 
 /// `ca.crt`, `tls.crt` or `tls.key` on disk.
@@ -96,7 +116,11 @@ fn chain(pem: &str) -> Vec<CertificateDer<'static>> {
 
 /// TLS of an upstream.
 pub fn server_config(alpn: &[&[u8]]) -> Arc<rustls::ServerConfig> {
-    let server = &authority().server;
+    server_config_of(&authority().server, alpn)
+}
+
+/// TLS of a server that presents `server`.
+pub fn server_config_of(server: &Identity, alpn: &[&[u8]]) -> Arc<rustls::ServerConfig> {
     let key = PrivateKeyDer::from_pem_slice(server.key.as_bytes()).expect("a key");
     let mut config = rustls::ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
