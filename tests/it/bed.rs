@@ -22,7 +22,6 @@ pub mod wire;
 use std::time::Duration;
 
 pub use client::{Connection, Response};
-pub use idp::Idp;
 pub use issuer::{Issuer, Mode};
 pub use keys::Key;
 pub use proxy::Proxy;
