@@ -38,6 +38,7 @@ pub struct Setup {
     clock: Clock,
     workers: usize,
     issuer_called: Option<String>,
+    files: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -59,6 +60,7 @@ impl Setup {
             clock: Clock::manual(UnixTime::from_secs(START)),
             workers: 1,
             issuer_called: None,
+            files: Vec::new(),
         }
     }
 
@@ -129,6 +131,13 @@ impl Setup {
         self
     }
 
+    /// Puts a file beside the configuration (`@DIR@`).
+    #[must_use]
+    pub fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// Starts everything.
     #[track_caller]
     pub fn start(self) -> Bed {
@@ -148,6 +157,9 @@ impl Setup {
         }
         let second = Issuer::start(&self.clock);
         issuer.write_jwks(&dir.path().join("jwks.json"));
+        for (name, text) in &self.files {
+            std::fs::write(dir.path().join(name), text).expect("a file");
+        }
         let url = self.upstream_url.unwrap_or_else(|| upstream.url());
         let inbound = self.inbound;
         let tls_listener = if self.tls {

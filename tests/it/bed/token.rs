@@ -109,6 +109,11 @@ impl Token {
         self
     }
 
+    /// The members of the header and the claims.
+    pub fn parts(&self) -> (Map<String, Value>, Map<String, Value>) {
+        (self.header.clone(), self.claims.clone())
+    }
+
     /// The payload as JSON text.
     pub fn payload(&self) -> String {
         Value::Object(self.claims.clone()).to_string()

@@ -1,54 +1,8 @@
-//! Invariant 18: exactly one credential, in the one place where it belongs.
+//! Invariant 18: a credential in another place than its own. The rest is in `tests/it/data/tokens/credentials.txt`.
 
 use crate::bed::standard::standard;
-use crate::bed::{
-    Request, Variant, assert_forwarded, assert_refused, forwarded_everywhere, refused_everywhere,
-};
-
-#[test]
-fn invariant_18_exactly_one_credential() {
-    let bed = standard();
-    let token = bed.token().sign();
-    let twice = Request::get("/any/x").bearer(&token).bearer(&token);
-    refused_everywhere(&bed, &twice, 400, "several_credentials");
-    let other = bed.token().claim("sub", "bob").sign();
-    let mixed = Request::get("/any/x")
-        .bearer(&token)
-        .header("Authorization", &format!("Basic {other}"));
-    refused_everywhere(&bed, &mixed, 400, "several_credentials");
-    let reason = "several_credentials|token_malformed|token_scheme|no_token";
-    for value in [
-        format!("Bearer {token}, Bearer {token}"),
-        format!("Bearer {token},Bearer {other}"),
-        format!("Bearer {token} {other}"),
-        format!("Bearer  {token}"),
-        format!("Bearer\t{token}"),
-        format!("Bearer {token}, x"),
-        format!("Bearer {token};x"),
-        format!("Bearer:{token}"),
-        format!("Bearer{token}"),
-        "Bearer".to_owned(),
-        format!("Token {token}"),
-        token.clone(),
-        format!("Bearer \"{token}\""),
-        format!("Basic {token}"),
-        format!("DPoP {token}"),
-        format!("Negotiate {token}"),
-    ] {
-        for variant in Variant::ALL {
-            let request = Request::get("/any/x").header("authorization", &value);
-            if variant.can_say(&request) {
-                let status = bed.send(&request).status;
-                assert!(matches!(status, 400 | 401), "{status} for {value}");
-                assert_refused(&bed, variant, &request, status, reason);
-            }
-        }
-    }
-    for scheme in ["Bearer", "bearer", "BEARER", "bEaReR"] {
-        let request = Request::get("/any/x").header("authorization", &format!("{scheme} {token}"));
-        forwarded_everywhere(&bed, &request);
-    }
-}
+use crate::bed::verdict::Protocol;
+use crate::bed::{Request, Variant, assert_forwarded, assert_refused, refused_everywhere};
 
 #[test]
 fn invariant_18_a_token_in_query_or_cookie_is_none() {
@@ -71,4 +25,25 @@ fn invariant_18_a_token_in_query_or_cookie_is_none() {
         Variant::PLAIN,
         &Request::get("/any/x?access_tokens=1").bearer(&token),
     );
+}
+
+/// HTTP/1.1 trims the white space around a value (RFC 9112 section 5.1); in HTTP/2 it is part of the value, and wrong there
+/// (RFC 9113 section 8.2.1).
+#[test]
+fn invariant_18_white_space_around_a_credential() {
+    let bed = standard();
+    let token = bed.token().sign();
+    for (value, reason) in [
+        (format!("Bearer {token} \t"), "token_malformed"),
+        (format!("\t Bearer {token}"), "token_scheme"),
+    ] {
+        let request = Request::get("/any/x").header("authorization", &value);
+        for variant in Variant::ALL {
+            if variant.protocol == Protocol::Http1 {
+                assert_forwarded(&bed, variant, &request);
+            } else {
+                assert_refused(&bed, variant, &request, 401, reason);
+            }
+        }
+    }
 }
