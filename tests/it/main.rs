@@ -34,6 +34,8 @@ mod invariants;
 #[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
+mod mutants;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod purity;

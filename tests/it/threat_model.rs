@@ -36,7 +36,8 @@ fn tests_of(source: &str) -> BTreeSet<String> {
     names
 }
 
-fn tests() -> BTreeSet<String> {
+/// Names of all tests of the crate.
+pub fn tests() -> BTreeSet<String> {
     let mut all = Vec::new();
     sources(&root().join("src"), &mut all);
     sources(&root().join("tests/it"), &mut all);
