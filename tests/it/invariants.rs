@@ -7,5 +7,5 @@ mod headers;
 mod mediation;
 mod requests;
 mod targets;
-mod tokens;
+pub mod tokens;
 mod upgrades;

@@ -6,4 +6,4 @@ mod allow_lists;
 mod data;
 mod no_keys;
 mod spellings;
-mod table;
+pub mod table;

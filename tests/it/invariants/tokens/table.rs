@@ -55,6 +55,7 @@ pub struct Row {
     pub expected: String,
     /// Those of the group, then its own.
     pub steps: String,
+    pub own: String,
 }
 
 /// The rows of a data file.
@@ -85,15 +86,17 @@ pub fn rows(text: &str) -> Vec<Row> {
         let [expected, steps, _why] = cells[..] else {
             panic!("line {}: three cells, please: {line}", at + 1)
         };
+        let own = steps.to_owned();
         let steps = if first.is_empty() {
-            steps.to_owned()
+            own.clone()
         } else {
-            format!("{first} ; {steps}")
+            format!("{first} ; {own}")
         };
         rows.push(Row {
             line: at + 1,
             expected: expected.to_owned(),
             steps,
+            own,
         });
     }
     closed(&group, &rows);
