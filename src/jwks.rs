@@ -86,6 +86,27 @@ pub enum KeySource {
     Inline(String),
 }
 
+impl KeySource {
+    /// The kind of the source and its place, for people. A query may carry an API key, so it is not shown.
+    pub(crate) fn describe(&self) -> (&'static str, Option<String>) {
+        let shown = |url: &str| {
+            let mut url = reqwest::Url::parse(url).ok()?;
+            url.set_query(None);
+            url.set_fragment(None);
+            // Fails only where there can be no credentials.
+            url.set_username("").ok()?;
+            url.set_password(None).ok()?;
+            Some(url.into())
+        };
+        match self {
+            Self::Discover { issuer } => ("discover", shown(issuer)),
+            Self::Url(url) => ("url", shown(url)),
+            Self::File(path) => ("file", Some(path.display().to_string())),
+            Self::Inline(_) => ("inline", None),
+        }
+    }
+}
+
 impl Default for KeySourceSettings {
     fn default() -> Self {
         Self {

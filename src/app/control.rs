@@ -207,7 +207,7 @@ impl Control {
     fn reload(&mut self) -> Result<u64, String> {
         let live = self.snapshot.load_full();
         let outcome = config::load(&self.options.config, Some(&live.config))
-            .map_err(|problems| problems.to_string())
+            .map_err(|problems| problems.brief())
             .and_then(|config| self.replace(&Arc::new(config)));
         match &outcome {
             Ok(generation) => {

@@ -4,6 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
 
+use crate::telemetry::json;
+
 /// Who reads the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(super) enum OutputFormat {
@@ -64,6 +66,10 @@ const MOST: usize = 44;
 
 /// A table for people: the last column takes what is left of `width` and wraps at spaces.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>], width: usize, colour: bool) -> String {
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| json::visible(cell)).collect())
+        .collect();
     let last = head.len().saturating_sub(1);
     let longest = |at: usize| {
         rows.iter()
@@ -92,7 +98,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>], width: usize, colour: b
             out.push_str(&line);
         }
     }
-    for row in rows {
+    for row in &rows {
         out.push_str(&lines(row, &widths));
     }
     out

@@ -32,11 +32,9 @@ pub(super) fn upstream(address: &UpstreamAddress) -> String {
 }
 
 pub(super) fn keys(source: &KeySource) -> String {
-    match source {
-        KeySource::Discover { .. } => "discovery".to_owned(),
-        KeySource::Url(url) => url.clone(),
-        KeySource::File(path) => path.display().to_string(),
-        KeySource::Inline(_) => "inline".to_owned(),
+    match (source, source.describe()) {
+        (KeySource::Discover { .. }, _) => "discovery".to_owned(),
+        (_, (kind, place)) => place.unwrap_or_else(|| kind.to_owned()),
     }
 }
 

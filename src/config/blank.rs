@@ -1,12 +1,60 @@
-//! Substituted texts (`${NAME}`, `${file:…}`) are secrets more often than not: no message of a problem shows one.
+//! Substituted texts (`${NAME}`, `${file:…}`) are secrets more often than not: no message of a problem shows one. A secret
+//! that stands in the document itself is an error, and is not shown either.
+
+use std::collections::BTreeSet;
 
 use zeroize::Zeroizing;
+
+use super::suggest;
 
 /// Shorter texts cannot be told from what messages say anyway.
 const LEAST: usize = 4;
 
 /// What stands for a text that is not shown.
 const BLANK: &str = "…";
+
+/// Whether a value of this key is a secret: `key` and `secret`, also when misspelt.
+pub(super) fn is_secret_key(key: &str) -> bool {
+    key == "key" || suggest::nearest(key, ["secret", "password", "private_key"]).is_some()
+}
+
+/// The lines of a document that hold a secret as far as that can be told without reading it as YAML, which it need not
+/// be: a value of such a key, with the lines below it that are indented further, and private keys.
+pub(super) fn lines_with_secrets(text: &str) -> BTreeSet<usize> {
+    let mut found = BTreeSet::new();
+    let mut below = None;
+    for (number, line) in (1..).zip(text.lines()) {
+        let indent = line.len() - line.trim_start().len();
+        let continues = below.is_some_and(|above| indent > above || line.trim().is_empty());
+        if !continues {
+            below = None;
+        }
+        if has_secret_key(line) {
+            below = below.or(Some(indent));
+            found.insert(number);
+        }
+        if continues || line.contains("PRIVATE KEY") {
+            found.insert(number);
+        }
+    }
+    found
+}
+
+/// `key: {file: …}` is none: the name of a file may be shown.
+fn has_secret_key(line: &str) -> bool {
+    let pieces: Vec<&str> = line.split(':').collect();
+    pieces.windows(2).any(|pair| {
+        let [before, after] = pair else { return false };
+        let key = before
+            .trim_end_matches(['"', '\'', ' '])
+            .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
+            .next()
+            .unwrap_or_default();
+        is_secret_key(key)
+            && !after.trim_start().starts_with('{')
+            && !(key == "key" && after.trim().is_empty())
+    })
+}
 
 /// Texts that came from elsewhere than the document.
 #[derive(Default)]
@@ -53,5 +101,31 @@ impl Substituted {
 impl std::fmt::Debug for Substituted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Substituted").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invariant_46_lines_that_hold_a_secret_are_known_before_they_are_yaml() {
+        for (text, hidden) in [
+            ("a: 1\nb: 2", vec![]),
+            ("secret: x\na: 1", vec![1]),
+            ("a: {key: {secret: x}}", vec![1]),
+            ("\"secrte\" : x", vec![1]),
+            ("a:\n  secret: |\n    x\n\n    y\n  b: 1", vec![2, 3, 4, 5]),
+            ("  - key: x\n  - a: 1", vec![1]),
+            ("x: -----BEGIN PRIVATE KEY-----", vec![1]),
+            // Names of files, paths and comments are none.
+            ("key: {file: a.pem}", vec![]),
+            ("key:\n  file: a.pem", vec![]),
+            ("path: /secrets/**", vec![]),
+            ("{path: /secret, allow: x}", vec![]),
+        ] {
+            let found: Vec<usize> = lines_with_secrets(text).into_iter().collect();
+            assert_eq!(found, hidden, "{text}");
+        }
     }
 }

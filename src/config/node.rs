@@ -132,10 +132,11 @@ impl Node {
         }
     }
 
-    /// The text of a scalar in backticks, shortened; never a substituted text.
+    /// The text of a scalar in backticks, shortened; never a substituted text, nor one where a secret belongs.
     pub(crate) fn shown(&self) -> String {
         match self.scalar() {
             Some(scalar) if scalar.substituted => "the substituted text".to_owned(),
+            Some(_) if self.at.holds_secret() => "a text that is not shown".to_owned(),
             Some(scalar) => shorten(&scalar.text),
             None => self.described(),
         }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::blank::Substituted;
+use super::blank::{self, Substituted};
+use crate::telemetry::json;
 
 /// Longest part of a source line that is shown.
 const SNIPPET_WIDTH: usize = 120;
@@ -63,7 +64,7 @@ impl Source {
         Self {
             file: Arc::from(file),
             lines: text.lines().map(Box::from).collect(),
-            hidden: BTreeSet::new(),
+            hidden: blank::lines_with_secrets(text),
         }
     }
 
@@ -143,8 +144,19 @@ impl Problems {
     pub fn render(&self) -> String {
         let mut out = String::new();
         for problem in &self.list {
-            self.render_one(problem, &mut out);
+            self.render_one(problem, true, &mut out);
         }
+        out
+    }
+
+    /// The same without lines of the document, for logs: who reads them need not have read the document.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let mut out = String::new();
+        for problem in &self.list {
+            self.render_one(problem, false, &mut out);
+        }
+        out.truncate(out.trim_end().len());
         out
     }
 
@@ -154,10 +166,11 @@ impl Problems {
         self.list.iter().map(Problem::to_json).collect()
     }
 
-    fn render_one(&self, problem: &Problem, out: &mut String) {
-        out.push_str(&problem.headline());
+    fn render_one(&self, problem: &Problem, with_line: bool, out: &mut String) {
+        // Names and texts of a document, and names of files, could fool a terminal (invariant 47).
+        out.push_str(&json::visible(&problem.headline()));
         out.push('\n');
-        if let Some(line) = self.source.line(problem.line) {
+        if let Some(line) = self.source.line(problem.line).filter(|_| with_line) {
             let (shown, caret) = window(line, problem.column);
             let number = problem.line.to_string();
             let margin = " ".repeat(number.len());
@@ -165,7 +178,7 @@ impl Problems {
             let _infallible = writeln!(out, "  {margin} | {}^", " ".repeat(caret));
         }
         if let Some(suggestion) = &problem.suggestion {
-            let _infallible = writeln!(out, "    = {suggestion}");
+            let _infallible = writeln!(out, "    = {}", json::visible(suggestion));
         }
     }
 }
@@ -211,7 +224,7 @@ impl Problem {
     }
 }
 
-/// The part of a line around a column, and where the caret stands below it. Control characters become spaces.
+/// The part of a line around a column, and where the caret stands below it. What could fool a terminal becomes spaces.
 fn window(line: &str, column: usize) -> (String, usize) {
     let at = column.saturating_sub(1);
     let from = if at >= SNIPPET_WIDTH {
@@ -223,7 +236,7 @@ fn window(line: &str, column: usize) -> (String, usize) {
         .chars()
         .skip(from)
         .take(SNIPPET_WIDTH)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if json::is_hostile(c) { ' ' } else { c })
         .collect();
     (shown, at - from)
 }
@@ -242,6 +255,17 @@ pub(crate) struct Place {
     pub(crate) line: usize,
     pub(crate) column: usize,
     pub(crate) path: Box<str>,
+}
+
+impl Place {
+    /// Whether what stands here is a secret, or was meant to be one, whatever else is wrong with it.
+    pub(crate) fn holds_secret(&self) -> bool {
+        let key = self
+            .path
+            .trim_end_matches(|c: char| c == ']' || c == '[' || c.is_ascii_digit());
+        let key = key.rsplit_once('.').map_or(key, |(_, key)| key);
+        blank::is_secret_key(key)
+    }
 }
 
 impl Report {
@@ -301,6 +325,9 @@ impl Report {
         suggestion: Option<String>,
         severity: Severity,
     ) {
+        if at.holds_secret() {
+            self.source.hide(at.line);
+        }
         let problem = Problem {
             file: Arc::clone(&self.source.file),
             line: at.line,

@@ -66,7 +66,9 @@ fn mismatch(node: &Node, shape: &Shape, report: &mut Report) {
         _ => {
             let suggestion = match (&node.value, shape) {
                 (Value::Scalar(scalar), Shape::Text(_) | Shape::Either(_))
-                    if scalar.kind != Kind::Text && wants_text(shape) =>
+                    if scalar.kind != Kind::Text
+                        && wants_text(shape)
+                        && !node.at.holds_secret() =>
                 {
                     Some(format!("quote it if it is text: \"{}\"", scalar.text))
                 }
@@ -135,7 +137,6 @@ fn text(node: &Node, format: Format, report: &mut Report) {
         _ => return mismatch(node, &Shape::Text(format), report),
     }
     if matches!(format, Format::Secret) && !scalar.substituted {
-        report.source.hide(node.at.line);
         report.error_try(
             &node.at,
             "a secret stands in the document",

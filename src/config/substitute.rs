@@ -88,9 +88,14 @@ impl Filler<'_> {
             && !name.starts_with(|c: char| c.is_ascii_digit())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !valid {
+            let what = if self.at.holds_secret() {
+                "what stands in `${…}`".to_owned()
+            } else {
+                format!("`${{{name}}}`")
+            };
             self.report.error_try(
                 self.at,
-                format!("`${{{name}}}` is no reference"),
+                format!("{what} is no reference"),
                 "`${NAME}` takes an environment variable, `${file:/path}` the text of a file; there are no default values",
             );
             return None;

@@ -116,18 +116,21 @@ pub(super) fn write(
     written
 }
 
-/// What the keys' trust hangs on: the place, and what it was reached under.
+/// What the keys' trust hangs on: the place, and what it was reached under. As a digest: a URL may hold an API key.
 fn identity(settings: &KeySourceSettings) -> String {
+    use base64::Engine as _;
+    let encoded =
+        |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest(bytes));
     let place = match &settings.source {
         KeySource::Discover { issuer } => format!("discover:{issuer}"),
         KeySource::Url(url) => format!("url:{url}"),
         KeySource::File(_) | KeySource::Inline(_) => "local".to_owned(),
     };
-    let ca = settings.ca.as_ref().map_or_else(String::new, |pem| {
-        use base64::Engine as _;
-        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest(pem.expose()))
-    });
-    format!("{place} ca:{ca} http:{}", settings.allow_http)
+    let ca = settings
+        .ca
+        .as_ref()
+        .map_or_else(String::new, |pem| encoded(pem.expose()));
+    encoded(format!("{place} ca:{ca} http:{}", settings.allow_http).as_bytes())
 }
 
 /// Reads a file to its end, at most `limit` bytes of it.

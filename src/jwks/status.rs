@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
+use super::KeySourceSettings;
 use super::state::State;
-use super::{KeySource, KeySourceSettings};
 use crate::clock::Tick;
 
 /// Whether an issuer's tokens can be judged.
@@ -58,7 +58,7 @@ pub struct IssuerKeyStatus {
 impl IssuerKeyStatus {
     pub(super) fn of(name: &str, settings: &KeySourceSettings, state: &State, now: Tick) -> Self {
         let held = state.held.as_ref();
-        let (source, location) = describe(&settings.source);
+        let (source, location) = settings.source.describe();
         Self {
             issuer: name.to_owned(),
             source,
@@ -88,24 +88,5 @@ impl IssuerKeyStatus {
             consecutive_failures: state.failures,
             last_error: state.last_error.clone(),
         }
-    }
-}
-
-/// The kind of a source and its place. A query may carry an API key, so it is not shown.
-fn describe(source: &KeySource) -> (&'static str, Option<String>) {
-    let shown = |url: &str| {
-        let mut url = reqwest::Url::parse(url).ok()?;
-        url.set_query(None);
-        url.set_fragment(None);
-        // Fails only where there can be no credentials.
-        url.set_username("").ok()?;
-        url.set_password(None).ok()?;
-        Some(url.into())
-    };
-    match source {
-        KeySource::Discover { issuer } => ("discover", shown(issuer)),
-        KeySource::Url(url) => ("url", shown(url)),
-        KeySource::File(path) => ("file", Some(path.display().to_string())),
-        KeySource::Inline(_) => ("inline", None),
     }
 }

@@ -40,30 +40,51 @@ pub(crate) fn number(out: &mut Vec<u8>, name: &'static str, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// Appends the text with everything escaped that could end the string, the line, or fool a terminal: controls (C0,
-/// DEL, C1), line separators, and the marks that turn the direction of text.
+/// Appends the text with everything escaped that could end the string, the line, or fool a terminal.
 pub(crate) fn escaped(out: &mut Vec<u8>, text: &str) {
     if text.bytes().all(is_plain) {
         return out.extend_from_slice(text.as_bytes());
     }
-    let mut utf8 = [0; 4];
     for c in text.chars() {
         match c {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
-            '\n' => out.extend_from_slice(b"\\n"),
-            '\r' => out.extend_from_slice(b"\\r"),
-            '\t' => out.extend_from_slice(b"\\t"),
-            '\0'..='\u{1f}'
+            _ => push_visible(out, c),
+        }
+    }
+}
+
+/// Text for a terminal: escaped as well, save quotes and backslashes.
+pub(crate) fn visible(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    for c in text.chars() {
+        push_visible(&mut out, c);
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn push_visible(out: &mut Vec<u8>, c: char) {
+    match c {
+        '\n' => out.extend_from_slice(b"\\n"),
+        '\r' => out.extend_from_slice(b"\\r"),
+        '\t' => out.extend_from_slice(b"\\t"),
+        _ if is_hostile(c) => unicode(out, c),
+        _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    }
+}
+
+/// Controls (C0, DEL, C1), line separators, and the marks that turn the direction of text.
+pub(crate) const fn is_hostile(c: char) -> bool {
+    matches!(
+        c,
+        '\0'..='\u{1f}'
             | '\u{7f}'..='\u{9f}'
             | '\u{200e}'
             | '\u{200f}'
             | '\u{2028}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}'
-            | '\u{feff}' => unicode(out, c),
-            _ => out.extend_from_slice(c.encode_utf8(&mut utf8).as_bytes()),
-        }
-    }
+            | '\u{feff}'
+    )
 }
 
 const fn is_plain(byte: u8) -> bool {

@@ -1,15 +1,15 @@
 //! The decision record: one JSON line per request, and one per connection that ended before a request existed.
 //!
 //! The schema is documented in `docs/decision-record.md` and has a version, `v`. Fields that are not known are left out.
-//! A token never gets here: not from headers, which are not read, and not from the query, where well-known parameters
-//! are blanked.
+//! A token never gets here: not from headers, which are not read; not from the query, where well-known parameters are
+//! blanked; and not from a path, a method or a host that looks like one.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Version;
 
-use self::blank::blanked;
+use self::blank::{blanked, blanked_path, blanked_word};
 use super::json::{self, field, key, number};
 use super::timestamp::{Milliseconds, rfc3339};
 use super::{Span, SubjectLog};
@@ -178,7 +178,7 @@ impl Scribe {
             self::head(line, head);
         } else {
             if let Some((method, uri)) = &facts.as_read {
-                field(line, "method", method.as_str());
+                field(line, "method", blanked_word(method.as_str()));
                 target(line, &uri.to_string());
             }
             if let Some(peer) = outcome.peer {
@@ -238,14 +238,14 @@ impl Scribe {
 }
 
 fn head(line: &mut Vec<u8>, head: &Head) {
-    field(line, "method", head.method.as_str());
+    field(line, "method", blanked_word(head.method.as_str()));
     field(
         line,
         "host",
-        head.authority.written.to_str().unwrap_or_default(),
+        blanked_word(head.authority.written.to_str().unwrap_or_default()),
     );
     key(line, "path");
-    json::capped(line, head.path.path_str(), TARGET_BYTES);
+    json::capped(line, &blanked_path(head.path.path_str()), TARGET_BYTES);
     target(line, head.path.target());
     field(
         line,

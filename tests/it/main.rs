@@ -32,6 +32,8 @@ mod examples;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod hygiene;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod lifecycle;

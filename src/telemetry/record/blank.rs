@@ -31,6 +31,37 @@ const SECRET_WORDS: [&str; 10] = [
     "api-key",
 ];
 
+/// What stands for a credential.
+const REDACTED: &str = "[redacted]";
+
+/// A method or a host; they are words of a few letters unless somebody put a token in the wrong place.
+pub(super) fn blanked_word(word: &str) -> &str {
+    if crate::telemetry::contains_token(word) {
+        REDACTED
+    } else {
+        word
+    }
+}
+
+/// The path with the segments blanked that hold a token: links that somebody was sent, mistakes of clients.
+pub(super) fn blanked_path(path: &str) -> Cow<'_, str> {
+    let is_secret = |segment: &str| {
+        crate::telemetry::contains_token(&String::from_utf8_lossy(&decoded(segment)))
+    };
+    // A token can only be spelt with these; most paths have neither.
+    if !path.contains("eyJ") && !path.contains('%') || !path.split('/').any(is_secret) {
+        return path.into();
+    }
+    let shown = path.split('/').map(|segment| {
+        if is_secret(segment) {
+            REDACTED
+        } else {
+            segment
+        }
+    });
+    shown.collect::<Vec<_>>().join("/").into()
+}
+
 /// The target with the values of secret parameters, whatever looks like a JWT, and a user name blanked; `None` when
 /// there is none.
 pub(super) fn blanked(target: &str) -> Option<String> {
@@ -38,7 +69,10 @@ pub(super) fn blanked(target: &str) -> Option<String> {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
     };
-    let shown = without_user(path);
+    let shown = match without_user(path) {
+        Cow::Borrowed(path) => blanked_path(path),
+        Cow::Owned(path) => blanked_path(&path).into_owned().into(),
+    };
     let dirty = query.is_some_and(|query| query.split(['&', ';']).any(is_secret));
     if !dirty && matches!(shown, Cow::Borrowed(_)) {
         return None;

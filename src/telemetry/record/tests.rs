@@ -141,6 +141,50 @@ fn invariant_46_credentials_in_the_query_are_blanked() {
 }
 
 #[test]
+fn invariant_46_a_token_in_the_wrong_place_is_blanked() {
+    const TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.e30.c2ln";
+    for (method, target, host, written) in [
+        ("GET", "/a/b", "h", ["GET", "/a/b", "/a/b", "h"]),
+        (
+            "GET",
+            "/reset/eyJhbGciOiJSUzI1NiJ9.e30.c2ln/now?x=1",
+            "h",
+            [
+                "GET",
+                "/reset/[redacted]/now",
+                "/reset/[redacted]/now?x=1",
+                "h",
+            ],
+        ),
+        (
+            "GET",
+            "/%65yJhbGciOiJSUzI1NiJ9.e30.c2ln",
+            "h",
+            ["GET", "/[redacted]", "/[redacted]", "h"],
+        ),
+        (
+            "GET",
+            "/a/Bearer%20opaque-opaque-opaque",
+            "h",
+            ["GET", "/a/[redacted]", "/a/[redacted]", "h"],
+        ),
+        (
+            TOKEN,
+            "/a%20b",
+            "h",
+            ["[redacted]", "/a%20b", "/a%20b", "h"],
+        ),
+        ("GET", "/", TOKEN, ["GET", "/", "/", "[redacted]"]),
+    ] {
+        let line = record(&facts(method, target, host), &Outcome::default());
+        let record: Value = serde_json::from_str(&line).unwrap();
+        let names = ["method", "path", "target", "host"];
+        let got = names.map(|name| record[name].as_str().unwrap().to_owned());
+        assert_eq!(got, written, "{line}");
+    }
+}
+
+#[test]
 fn invariant_47_a_record_is_one_bounded_line() {
     let facts = Facts {
         caller: Some("\u{1b}[2J\r\n\"}{".repeat(100_000).into()),
