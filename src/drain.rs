@@ -5,8 +5,8 @@
 //! | phase | not ready | accepts | what ends it |
 //! |---|---|---|---|
 //! | `Serving` | | yes | SIGTERM or SIGINT: [`Drain::run`] |
-//! | `Leaving` | yes | yes | `drain.delay`: load balancers take notice meanwhile |
-//! | `Closing` | yes | no; GOAWAY and `Connection: close` | the last request, or `drain.deadline` |
+//! | `Leaving` | yes | yes; every answer asks its client to leave: GOAWAY, `Connection: close` | `drain.delay`: load balancers take notice meanwhile |
+//! | `Closing` | yes | no; idle connections close | the last request, or `drain.deadline` |
 //! | `Ended` | yes | no; what is left is cut | |
 //!
 //! A phase never goes back. A second signal goes to `Ended` at once ([`Drain::end`]).

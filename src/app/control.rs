@@ -390,3 +390,6 @@ fn spawn_workers(
     }
     Ok(workers)
 }
+
+#[cfg(test)]
+mod tests;

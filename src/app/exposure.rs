@@ -48,12 +48,19 @@ impl Exposure {
 }
 
 /// Ports on which somebody listens on more than loopback.
+///
+/// The kernel lists listening sockets first and connections after them (its `proc_net_tcp.rst` says so): reading stops at
+/// the first of those, since there may be tens of thousands, and a reload must cost the same however many there are.
 #[cfg(target_os = "linux")]
 fn open_ports() -> BTreeSet<u16> {
+    use std::io::BufRead as _;
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()
-        .filter_map(|list| std::fs::read_to_string(list).ok())
-        .flat_map(|list| list.lines().filter_map(open_port).collect::<Vec<_>>())
+        .filter_map(|list| std::fs::File::open(list).ok())
+        .flat_map(|list| {
+            let lines = std::io::BufReader::new(list).lines().skip(1);
+            listening(lines.map_while(Result::ok))
+        })
         .collect()
 }
 
@@ -62,13 +69,27 @@ fn open_ports() -> BTreeSet<u16> {
     BTreeSet::new()
 }
 
+/// The open ports of the first lines, which are those of listening sockets.
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux has the list")
+)]
+fn listening(lines: impl Iterator<Item = String>) -> BTreeSet<u16> {
+    lines
+        .take_while(|line| line.split_ascii_whitespace().nth(3) == Some(LISTEN))
+        .filter_map(|line| open_port(&line))
+        .collect()
+}
+
+/// The state of a socket that listens.
+const LISTEN: &str = "0A";
+
 /// The port of a line of the kernel's list (proc(5)), if it is a socket that listens on more than loopback.
 #[cfg_attr(
     not(target_os = "linux"),
     expect(dead_code, reason = "only Linux has the list")
 )]
 fn open_port(line: &str) -> Option<u16> {
-    const LISTEN: &str = "0A";
     let mut fields = line.split_ascii_whitespace();
     let (address, port) = fields.nth(1)?.split_once(':')?;
     if fields.nth(1)? != LISTEN || is_loopback(address) {
@@ -102,9 +123,31 @@ fn is_loopback(address: &str) -> bool {
     }
 }
 
-#[cfg(all(test, target_endian = "little"))]
+#[cfg(all(test, target_os = "linux", target_endian = "little"))]
 mod tests {
     use super::*;
+
+    /// Found by the soak test: every reload read the whole list.
+    #[test]
+    fn connections_after_the_listening_sockets_are_not_read() {
+        let line =
+            |state: &str| format!("   0: 00000000:1F40 00000000:0000 {state} 00000000:00000000");
+        let read = std::cell::Cell::new(0);
+        let lines = [line("0A"), line("0A"), line("01"), line("06"), line("01")];
+        let counted = lines.into_iter().inspect(|_| read.set(read.get() + 1));
+        assert_eq!(listening(counted), BTreeSet::from([8000]));
+        assert_eq!(read.get(), 3);
+    }
+
+    #[test]
+    fn the_list_of_this_machine_shows_a_socket_that_listens() {
+        let listener = std::net::TcpListener::bind("0.0.0.0:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert!(open_ports().contains(&port));
+        drop(listener);
+        let loopback = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        assert!(!open_ports().contains(&loopback.local_addr().unwrap().port()));
+    }
 
     #[test]
     fn t16_only_sockets_that_listen_beyond_loopback_are_open() {

@@ -95,6 +95,8 @@ pub(super) fn run(start: Start) -> std::io::Result<()> {
                 tokio::task::spawn_local(receive(Rc::clone(&worker), handed, load));
             }
         }
+        shared.leaving().await;
+        worker.leave();
         shared.closing().await;
         tokio::select! {
             () = worker.idle() => {}

@@ -206,7 +206,11 @@ where
                 break;
             }
             () = state.killed() => return Err(Ended::Killed),
-            () = state.poked() => {}
+            () = state.poked() => {
+                if state.is_leaving() && let Some(finish) = finish.take() {
+                    finish(connection.as_mut());
+                }
+            }
             () = &mut closing, if finish.is_some() => {
                 if let Some(finish) = finish.take() {
                     finish(connection.as_mut());

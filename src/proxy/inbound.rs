@@ -37,10 +37,14 @@ pub(crate) async fn answer(
     };
     let outcome = super::refuse::contain_panics(way.pass(request, now)).await;
     connection.guard().answer_began();
-    match outcome {
+    let mut answer = match outcome {
         Ok(answer) => answer,
         Err(ended) => ended.answer(&snapshot, &connection, &exchange, origin.as_ref(), is_head),
+    };
+    if worker.is_leaving() {
+        connection.leave_after(&mut answer);
     }
+    answer
 }
 
 struct Way<'a> {

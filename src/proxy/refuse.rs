@@ -133,7 +133,7 @@ const fn closes(rejection: &Rejection) -> bool {
 
 impl ConnectionState {
     /// Says that the connection closes after this answer; HTTP/2 has no such field (RFC 9113 section 8.2.2).
-    fn close_after(&self, headers: &mut http::HeaderMap) {
+    pub(super) fn close_after(&self, headers: &mut http::HeaderMap) {
         if !self.is_http2() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

@@ -11,7 +11,7 @@ use super::exchange::Exchange;
 use super::registry::{Place, Registry};
 use crate::authn::{CacheCounts, TokenCache};
 use crate::clock::{Clock, Now, Tick};
-use crate::drain::DrainSignal;
+use crate::drain::{DrainSignal, Phase};
 use crate::jwks::Keys;
 use crate::listener::{GuardHandle, Overdue, Preface, Sources, Timeouts};
 use crate::request::Connection;
@@ -35,6 +35,11 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Waits until connections are to be left.
+    pub(crate) async fn leaving(&self) {
+        self.drain.clone().reached(Phase::Leaving).await;
+    }
+
     /// Waits until no more connections are accepted.
     pub(crate) async fn closing(&self) {
         self.drain.clone().closing().await;
@@ -64,6 +69,8 @@ pub(crate) struct Worker {
     connections: Registry<ConnectionState>,
     /// Told when a connection or an exchange has ended.
     left: tokio::sync::Notify,
+    /// The drain has begun: every answer asks its client to leave the connection.
+    leaving: Cell<bool>,
 }
 
 impl Worker {
@@ -95,7 +102,17 @@ impl Worker {
             exchanges: Registry::default(),
             connections: Registry::default(),
             left: tokio::sync::Notify::new(),
+            leaving: Cell::new(false),
         }
+    }
+
+    /// The drain has begun.
+    pub(crate) fn leave(&self) {
+        self.leaving.set(true);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     /// Both clocks.
@@ -257,6 +274,8 @@ pub(crate) struct ConnectionState {
     http2: Cell<bool>,
     /// The protocol is known.
     speaks: Cell<bool>,
+    /// The client was asked to leave.
+    leaving: Cell<bool>,
     poked: tokio::sync::Notify,
     killed: tokio::sync::Notify,
     tunnel: Cell<Option<Tunnel>>,
@@ -285,6 +304,7 @@ impl ConnectionState {
             guard,
             http2: Cell::new(false),
             speaks: Cell::new(false),
+            leaving: Cell::new(false),
             poked: tokio::sync::Notify::new(),
             killed: tokio::sync::Notify::new(),
             tunnel: Cell::default(),
@@ -315,6 +335,22 @@ impl ConnectionState {
     pub(crate) fn speaks(&self, preface: Preface) {
         self.http2.set(preface == Preface::Http2);
         self.speaks.set(true);
+    }
+
+    /// Asks the client to take its next request elsewhere, while there is time: a connection that ends by itself later
+    /// may end under a request that is on its way (INVARIANTS 66). HTTP/1 says so in this answer, HTTP/2 by GOAWAY.
+    pub(super) fn leave_after<B>(&self, answer: &mut http::Response<B>) {
+        if self.http2.get() {
+            self.leaving.set(true);
+            self.poked.notify_one();
+        } else if answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            self.close_after(answer.headers_mut());
+        }
+    }
+
+    /// The HTTP/2 client is to be asked to leave.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
     }
 
     /// A request began. On HTTP/1 the guard counts heads itself.

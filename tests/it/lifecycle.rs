@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::bed::h2_client::H2Connection;
+use crate::bed::keys::{RSA_1, RSA_2};
 use crate::bed::{
-    Bed, Connection, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused,
+    Bed, Connection, Key, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused,
     eventually, tls,
 };
 
@@ -43,6 +44,67 @@ fn every_request_is_judged_by_exactly_one_generation() {
         let open = if generation % 2 == 1 { "/x" } else { "/y" };
         let allowed = record["decision"] == "allowed";
         assert_eq!(allowed, record["path"] == open, "{record}");
+    }
+}
+
+/// Each configuration trusts its own key and opens its own path: a request that saw the routes of one and the keys of the
+/// other would pass where it must not.
+#[test]
+fn invariant_53_no_request_sees_the_routes_of_one_configuration_and_the_keys_of_another() {
+    const KEYS: [(&str, &Key); 2] = [("/x", &RSA_1), ("/y", &RSA_2)];
+    let bed = Setup::new(ALLOW_X).workers(2).start();
+    let configurations = KEYS.map(|(path, key)| {
+        let name = key.kid;
+        // Both under one name, so that nobody waits for a key.
+        let mut jwk = key.jwk();
+        jwk["kid"] = "k".into();
+        let keys = serde_json::json!({"keys": [jwk]}).to_string();
+        std::fs::write(bed.dir.path().join(format!("{name}.json")), keys).expect("a file");
+        let other = if path == "/x" { "/y" } else { "/x" };
+        bed.fill(&format!(
+            "issuers: [{{name: main, issuer: \"@ISSUER@\", jwks: {{file: \"@DIR@/{name}.json\"}}, audiences: [api], algorithms: [RS256]}}]\n\
+             callers: {{web: {{issuer: main}}}}\n\
+             routes: [{{name: of-{name}, path: {path}, allow: web}}, {{name: not-{name}, path: {other}, allow: nobody}}]\n"
+        ))
+    });
+    bed.proxy.reload(&configurations[0]).expect("a reload");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for (path, key) in [KEYS[0], KEYS[1], ("/x", &RSA_2), ("/y", &RSA_1)] {
+            let token = bed.token().key(key).header("kid", "k").sign();
+            let request = Request::get(path)
+                .bearer(token)
+                .header("x-key", key.kid)
+                .bytes();
+            let (bed, stop) = (&bed, &stop);
+            scope.spawn(move || {
+                let mut client = bed.proxy.connect();
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let status = client.send(&request).read().status;
+                    assert!(matches!(status, 200 | 401 | 403), "{status}");
+                }
+            });
+        }
+        for n in 1..20 {
+            // Each gets its turn.
+            let seen = bed.upstream.requests().len();
+            bed.proxy.reload(&configurations[n % 2]).expect("a reload");
+            bed.upstream.await_requests(seen + 1);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let passed = bed.upstream.requests();
+    for (path, key) in KEYS {
+        assert!(passed.iter().any(|request| request.target == path));
+        for request in passed.iter().filter(|request| request.target == path) {
+            assert_eq!(request.header("x-key"), Some(key.kid), "{path}");
+        }
+    }
+    for record in bed.proxy.records() {
+        let generation = record["generation"].as_u64().expect("a generation");
+        let (_, key) = KEYS[usize::try_from(generation % 2).expect("a number")];
+        let route = record["route"].as_str().expect("a route");
+        assert!(route.ends_with(key.kid), "{record}");
     }
 }
 
@@ -190,6 +252,63 @@ fn draining_turns_readiness_off_and_lets_requests_finish() {
     client.assert_closed();
     stopping.await_end();
     assert_eq!(upstream.requests().len(), 1);
+}
+
+/// Found by the soak test: kept-alive connections were served as before until they were closed, sometimes under a
+/// request that was on its way.
+#[test]
+fn invariant_66_answers_of_a_drain_ask_clients_to_leave_before_connections_close() {
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = Upstream::scripted(move |exchange| {
+        if exchange.request.header("x-hold").is_some() {
+            wait.lock()
+                .expect("wait")
+                .recv_timeout(crate::bed::PATIENCE)
+                .map_err(std::io::Error::other)?;
+        }
+        exchange.echo()
+    });
+    let head = "workers: 1\nadmin: {listen: 127.0.0.1:0}\ndrain: {delay: 5s, deadline: 60s}\n";
+    let bed = Setup::new(ALLOW_X).head(head).upstream(upstream).start();
+    let address = bed.proxy.addr();
+    let mut kept = bed.proxy.connect();
+    let mut refused = bed.proxy.connect();
+    let http2 = H2Connection::plain(address);
+    for (client, path, status) in [(&mut kept, "/x", 200), (&mut refused, "/y", 403)] {
+        let response = client.exchange(Request::get(path).bytes());
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("connection"), None, "nothing ends yet");
+    }
+    let mut held = http2
+        .open(&Request::get("/x").header("x-hold", "1"), true)
+        .expect("a stream");
+    bed.upstream.await_requests(2);
+    let (proxy, clock) = (bed.proxy, bed.clock);
+    let stopping = proxy.stop();
+    eventually("answers say so", || {
+        let response = stopping.proxy().send(&Request::get("/x"));
+        assert_eq!(response.status, 200, "accepted and served meanwhile");
+        response.header("connection") == Some("close")
+    });
+    assert_eq!(stopping.proxy().admin_get("/readyz").status, 503);
+    for (client, path, status) in [(&mut kept, "/x", 200), (&mut refused, "/y", 403)] {
+        let response = client.exchange(Request::get(path).bytes());
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("connection"), Some("close"));
+        client.assert_closed();
+    }
+    let response = http2.exchange(&Request::get("/x")).expect("an answer");
+    assert_eq!(response.status, 200, "served, and GOAWAY after it");
+    eventually("the HTTP/2 client was asked to leave", || {
+        http2.exchange(&Request::get("/x")).is_err()
+    });
+    go_on.send(()).expect("the upstream");
+    let response = held.head().expect("what was in flight is answered");
+    assert_eq!(response.status, 200);
+    clock.advance(Duration::from_secs(5));
+    stopping.await_refusing(address);
+    stopping.await_end();
 }
 
 #[test]

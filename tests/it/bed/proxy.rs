@@ -359,6 +359,11 @@ pub struct Stopping {
 }
 
 impl Stopping {
+    /// The proxy while it ends.
+    pub const fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
     /// Waits until the listener takes no more connections.
     #[track_caller]
     pub fn await_refusing(&self, address: SocketAddr) {

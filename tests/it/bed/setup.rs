@@ -277,6 +277,11 @@ impl Bed {
             .await_issuer_events("jwks.refreshed", name, before + 1);
     }
 
+    /// The first lines as started, and these, which bring their own issuers.
+    pub fn fill(&self, lines: &str) -> String {
+        self.fill.apply(&format!("@HEAD@{lines}"))
+    }
+
     /// Reloads with other lines (standard issuer and first lines as started).
     ///
     /// # Errors

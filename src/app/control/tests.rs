@@ -1,0 +1,82 @@
+//! What reloads leave behind.
+
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Weak};
+
+use tokio::runtime::{Builder, LocalOptions};
+
+use super::{Command, Control};
+use crate::app::{LogSink, Options};
+use crate::clock::Clock;
+use crate::snapshot::Snapshot;
+
+const RELOADS: usize = 50;
+
+const KEYS: &str = include_str!("../../../config/atlas-jwks.json");
+
+/// Changes what a reload takes over and what it makes anew: the upstream's address, an issuer's trust, another's source.
+fn document(n: usize) -> String {
+    let algorithm = ["RS256", "ES256"][n % 2];
+    format!(
+        "inbound: {{listen: \"127.0.0.1:0\", upstream: \"http://127.0.0.1:{}\"}}\nadmin: {{listen: \"127.0.0.1:0\"}}\n\
+         issuers:\n  - {{name: a, issuer: https://a.example.org, jwks: {{file: keys.json}}, audiences: [api], algorithms: [{algorithm}]}}\n  \
+         - {{name: b, issuer: https://b.example.org, jwks: {{file: keys{}.json}}, audiences: [api]}}\n\
+         callers: {{a: {{issuer: a}}, b: {{issuer: b}}}}\n\
+         routes: [{{path: /x, allow: nobody}}, {{path: /y, allow: [a, b]}}]\n",
+        9 + n % 2,
+        n % 2,
+    )
+}
+
+fn alive(old: &[Weak<Snapshot>]) -> usize {
+    old.iter().filter(|old| old.strong_count() > 0).count()
+}
+
+#[test]
+fn invariant_55_reloads_leave_no_snapshot_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.yaml");
+    std::fs::write(&config, document(0)).unwrap();
+    for name in ["keys.json", "keys0.json", "keys1.json"] {
+        std::fs::write(dir.path().join(name), KEYS).unwrap();
+    }
+    let (log, _lines) = std::sync::mpsc::channel();
+    let options = Options {
+        config: config.clone(),
+        clock: Clock::system(),
+        log: LogSink::Channel(log),
+        signals: false,
+    };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .unwrap();
+    runtime.block_on(async {
+        let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (mut control, addresses) = Control::start(options, receiver).unwrap();
+        // A connection of the first generation stays, and must not keep it.
+        let mut kept = std::net::TcpStream::connect(addresses.listeners["inbound"]).unwrap();
+        kept.write_all(b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n")
+            .unwrap();
+        let mut answer = [0; 12];
+        kept.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 403");
+        let mut old = Vec::new();
+        for n in 1..=RELOADS {
+            old.push(Arc::downgrade(&control.snapshot.load_full()));
+            std::fs::write(&config, document(n)).unwrap();
+            let generation = control.reload().unwrap();
+            assert_eq!(generation, 1 + u64::try_from(n).unwrap());
+        }
+        // What a sweep or a lookup holds, it holds for a moment.
+        for _ in 0..1_000_000 {
+            if alive(&old) == 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(alive(&old), 0, "of {RELOADS} old snapshots");
+        commands.send(Command::End).unwrap();
+        control.run().await;
+    });
+}
