@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, UPGRADE};
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
@@ -17,6 +19,7 @@ use crate::authz::Granted;
 use crate::identity::{IdentityHeaders, Vouched};
 use crate::proxy::{Exchange, Expiry, Passage, RequestBody, ResponseBody, Sealed};
 use crate::rejection::{Malformed, Rejection};
+use crate::request::Head;
 use crate::snapshot::Inbound;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -123,12 +126,7 @@ fn headers(
     }
     trace::sift(&mut headers);
     exchange.traced(&mut headers);
-    // hyper frames the body anew (INVARIANTS 24): one canonical Content-Length, or chunked.
     headers.remove(CONTENT_LENGTH);
-    if head.content_length == Some(0) {
-        // hyper says nothing for an empty body; some upstreams refuse a POST that says nothing (411).
-        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-    }
     headers.insert(HOST, head.authority.written.clone());
     exchange.forwarded_for(head, &mut headers);
     if !(head.trusted_peer && headers.contains_key(&X_FORWARDED_PROTO)) {
@@ -148,8 +146,25 @@ fn headers(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocol.clone());
     }
+    frame(head, &mut headers);
     identity.set_on(&mut headers);
     headers
+}
+
+/// hyper frames the body anew (INVARIANTS 24): one canonical Content-Length, or chunked. What it would leave out is said
+/// here.
+fn frame(head: &Head, headers: &mut HeaderMap) {
+    match head.content_length {
+        // Nothing is said of an empty body, and some upstreams refuse a POST that says nothing (411).
+        Some(0) => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        // A GET or HEAD would lose a body of unknown length.
+        None if head.body_follows => {
+            headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        _ => {}
+    }
 }
 
 fn head(granted: &Granted, headers: HeaderMap) -> Request<()> {
@@ -349,6 +364,7 @@ fn for_http2(mut request: Request<RequestBody>, tls: bool) -> Request<RequestBod
         *request.uri_mut() = uri;
     }
     request.headers_mut().remove(CONNECTION);
+    request.headers_mut().remove(TRANSFER_ENCODING);
     *request.version_mut() = Version::HTTP_2;
     request
 }
