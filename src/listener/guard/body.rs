@@ -8,6 +8,11 @@ mod tests;
 /// Most bytes of one chunk's extensions.
 const EXTENSION_BYTES: usize = 1024;
 
+/// Most bytes of all extensions of a body, and of its trailers. hyper gives up at one more, without a word that a refusal
+/// could be made of.
+const EXTENSIONS_BYTES: usize = 16 * 1024 - 1;
+const TRAILER_BYTES: usize = 16 * 1024 - 3;
+
 /// The chunked framing is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct BadChunk;
@@ -16,6 +21,8 @@ pub(super) struct BadChunk;
 #[derive(Clone, Debug)]
 pub(super) struct Body {
     state: State,
+    /// Bytes of extensions that may still come.
+    extension_bytes: usize,
     /// Trailer bytes and fields that may still come.
     trailer_bytes: usize,
     trailer_fields: usize,
@@ -53,7 +60,7 @@ enum State {
 }
 
 impl Body {
-    pub(super) const fn new(framing: Framing, trailer_bytes: usize, trailer_fields: usize) -> Self {
+    pub(super) fn new(framing: Framing, trailer_bytes: usize, trailer_fields: usize) -> Self {
         let state = match framing {
             Framing::Length(0) => State::Done,
             Framing::Length(length) => State::Counted(length),
@@ -64,7 +71,8 @@ impl Body {
         };
         Self {
             state,
-            trailer_bytes,
+            extension_bytes: EXTENSIONS_BYTES,
+            trailer_bytes: trailer_bytes.min(TRAILER_BYTES),
             trailer_fields,
         }
     }
@@ -112,7 +120,7 @@ impl Body {
     fn step(&mut self, byte: u8) -> Result<State, BadChunk> {
         match self.state {
             State::Size { value, digits } => size(value, digits, byte),
-            State::Extension { value, length } => extension(value, length, byte),
+            State::Extension { value, length } => self.extension(value, length, byte),
             State::SizeEnd(0) if byte == b'\n' => Ok(State::TrailerStart),
             State::SizeEnd(value) if byte == b'\n' => Ok(State::Data(value)),
             State::DataCr if byte == b'\r' => Ok(State::DataLf),
@@ -124,6 +132,20 @@ impl Body {
             State::TrailerStart if byte == b'\r' => Ok(State::LastLf),
             State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf => {
                 self.trailer(byte)
+            }
+            _ => Err(BadChunk),
+        }
+    }
+
+    fn extension(&mut self, value: u64, length: usize, byte: u8) -> Result<State, BadChunk> {
+        match byte {
+            b'\r' => Ok(State::SizeEnd(value)),
+            b'\t' | 0x20..=0x7e if length < EXTENSION_BYTES => {
+                self.extension_bytes = self.extension_bytes.checked_sub(1).ok_or(BadChunk)?;
+                Ok(State::Extension {
+                    value,
+                    length: length + 1,
+                })
             }
             _ => Err(BadChunk),
         }
@@ -164,17 +186,6 @@ fn size(value: u64, digits: u8, byte: u8) -> Result<State, BadChunk> {
         value: (value << 4) | u64::from(digit),
         digits: digits + 1,
     })
-}
-
-fn extension(value: u64, length: usize, byte: u8) -> Result<State, BadChunk> {
-    match byte {
-        b'\r' => Ok(State::SizeEnd(value)),
-        b'\t' | 0x20..=0x7e if length < EXTENSION_BYTES => Ok(State::Extension {
-            value,
-            length: length + 1,
-        }),
-        _ => Err(BadChunk),
-    }
 }
 
 /// Skips up to `left` bytes and counts them off.

@@ -101,14 +101,19 @@ impl HeadScan {
             let unsearched = window.get(self.searched..).unwrap_or_default();
             let Some(at) = memchr2(b'\r', b'\n', unsearched) else {
                 self.searched = window.len();
-                return self.incomplete(window.len(), limits);
+                return match window.len().checked_sub(1) {
+                    Some(last) => self.within(last, limits).map(|()| None),
+                    None => Ok(None),
+                };
             };
             let end = self.searched + at;
+            // Before the line end is judged: a head that comes in pieces is told so before its line ends at all.
+            self.within(end, limits)?;
             match (window.get(end), window.get(end + 1)) {
                 (Some(b'\r'), Some(b'\n')) => {}
                 (Some(b'\r'), None) => {
                     self.searched = end;
-                    return self.incomplete(window.len(), limits);
+                    return Ok(None);
                 }
                 // A bare CR or LF ends a line for some recipients and not for others (RFC 9112 section 2.2).
                 _ => return Err(Malformed::Syntax),
@@ -126,18 +131,16 @@ impl HeadScan {
         }
     }
 
-    fn incomplete(
-        &self,
-        length: usize,
-        limits: &HeadLimits,
-    ) -> Result<Option<CheckedHead>, Malformed> {
-        if self.version.is_none() && length > limits.target_bytes.saturating_add(LINE_EXTRA) {
+    /// Whether a head may have a byte at `at`, and more behind it.
+    fn within(&self, at: usize, limits: &HeadLimits) -> Result<(), Malformed> {
+        let line = limits.target_bytes.saturating_add(LINE_EXTRA);
+        if self.version.is_none() && line <= limits.header_bytes && at >= line {
             return Err(Malformed::TargetTooLong);
         }
-        if length > limits.header_bytes {
+        if at >= limits.header_bytes {
             return Err(Malformed::HeadTooLarge);
         }
-        Ok(None)
+        Ok(())
     }
 
     fn field(&mut self, line: &[u8], limits: &HeadLimits) -> Result<(), Malformed> {

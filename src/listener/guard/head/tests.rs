@@ -242,6 +242,58 @@ fn invariant_57_heads_are_bounded() {
 }
 
 #[test]
+fn invariant_57_what_is_too_long_is_so_however_it_is_cut() {
+    let over = [
+        format!("GET /{} x HTTP/1.1\r\n\r\n", "a".repeat(400)),
+        format!("GET /{}\rx HTTP/1.1\r\n\r\n", "a".repeat(400)),
+        format!("GET /{}\n\n", "a".repeat(400)),
+        format!("GET / HTTP/1.1\r\nx: {}\n\r\n", "a".repeat(2048)),
+        format!("GET / HTTP/1.1\r\nx: {}\ry\r\n\r\n", "a".repeat(2048)),
+        format!("GET / HTTP/1.1\r\n{}\r\n\r\n", "a".repeat(2048)),
+    ];
+    // Around the limits of a line and of a head as well.
+    let near_line = (LIMITS.target_bytes + LINE_EXTRA - 8..)
+        .take(10)
+        .map(|length| {
+            let line = format!("GET /{}", "a".repeat(length - 5));
+            [
+                format!("{line}\rx\r\n\r\n"),
+                format!("{line}\nx\r\n\r\n"),
+                format!("{line}\r\n\r\n"),
+            ]
+        });
+    let near_head = (LIMITS.header_bytes - 5..).take(10).map(|length| {
+        let head = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(length - 19));
+        [
+            format!("{head}\rx\r\n\r\n"),
+            format!("{head}\nx\r\n\r\n"),
+            format!("{head}\r\n\r\n"),
+        ]
+    });
+    let heads = over
+        .into_iter()
+        .chain(near_line.flatten())
+        .chain(near_head.flatten());
+    for head in heads {
+        let bytes = head.as_bytes();
+        let whole = scan(bytes);
+        for step in [1, 2, 3, 1000] {
+            let mut scan = HeadScan::default();
+            let pieces = (step..bytes.len()).step_by(step).chain([bytes.len()]);
+            let outcome = pieces
+                .map(|end| scan.advance(&bytes[..end], &LIMITS))
+                .find(|outcome| *outcome != Ok(None));
+            assert_eq!(
+                outcome.unwrap_or(Ok(None)),
+                whole,
+                "{} {step}",
+                head.escape_debug()
+            );
+        }
+    }
+}
+
+#[test]
 fn invariant_28_upgrades_are_noticed_on_http_11_only() {
     for (head, upgrade) in [
         ("GET / HTTP/1.1\r\nUpgrade: websocket\r\n\r\n", true),
