@@ -32,6 +32,8 @@ mod examples;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod http1;
+#[cfg(test)]
 mod hygiene;
 #[cfg(test)]
 mod invariants;
