@@ -51,6 +51,11 @@ pub fn node(what: &str, folder: &str) -> Option<Command> {
 /// A Python that has what `tests/python/requirements.txt` names: of `COUNTERSIGN_PYTHON`, of `target/ci-venv`, or the
 /// system's.
 pub fn python(what: &str) -> Option<Command> {
+    python_with(what, "jwt, cryptography, http_message_signatures")
+}
+
+/// The same for one that can import `modules`.
+pub fn python_with(what: &str, modules: &str) -> Option<Command> {
     let found = std::env::var_os("COUNTERSIGN_PYTHON")
         .map(PathBuf::from)
         .into_iter()
@@ -60,7 +65,7 @@ pub fn python(what: &str) -> Option<Command> {
         ])
         .find(|python| {
             let output = Command::new(python)
-                .args(["-c", "import jwt, cryptography, http_message_signatures"])
+                .args(["-c", &format!("import {modules}")])
                 .output();
             output.is_ok_and(|output| output.status.success())
         });
