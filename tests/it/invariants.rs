@@ -4,6 +4,7 @@ mod credentials;
 mod faults;
 mod framing;
 mod headers;
+mod key_sets;
 mod mediation;
 mod requests;
 mod targets;

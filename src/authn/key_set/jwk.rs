@@ -186,9 +186,9 @@ fn okp(members: &Members) -> Result<Material<'static>, Reason> {
         return Err("crv is not supported"); // X25519 agrees on keys, it does not sign
     }
     let x = bytes(members, "x")?;
-    if x.len() != 32 {
-        return Err("x does not have the size of the curve");
-    }
+    let point =
+        <[u8; 32]>::try_from(x.as_slice()).map_err(|_| "x does not have the size of the curve")?;
+    check_edwards_point(point)?;
     let thumbprint = thumbprint(&format!(
         r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
         URL_SAFE_NO_PAD.encode(&x),
@@ -199,6 +199,48 @@ fn okp(members: &Members) -> Result<Material<'static>, Reason> {
         signature_len: 64,
         thumbprint,
     })
+}
+
+/// What the crypto library takes for a key and nobody can have made: a point that has several spellings, and one of small
+/// order, under which anybody signs. For such an A the equation of RFC 8032 section 5.1.7, `[S]B = R + [h]A`, holds for an S
+/// of one's choice whenever the order divides h.
+fn check_edwards_point(mut point: [u8; 32]) -> Result<(), Reason> {
+    /// The field's prime less one, 2^255 - 20; all numbers here are little-endian.
+    const MINUS_ONE: [u8; 32] = {
+        let mut bytes = [0xFF; 32];
+        bytes[0] = 0xEC;
+        bytes[31] = 0x7F;
+        bytes
+    };
+    /// The y of the points whose order divides eight.
+    const SMALL_ORDER: [[u8; 32]; 5] = [
+        [0; 32],
+        {
+            let mut one = [0; 32];
+            one[0] = 1;
+            one
+        },
+        MINUS_ONE,
+        [
+            0x26, 0xE8, 0x95, 0x8F, 0xC2, 0xB2, 0x27, 0xB0, 0x45, 0xC3, 0xF4, 0x89, 0xF2, 0xEF,
+            0x98, 0xF0, 0xD5, 0xDF, 0xAC, 0x05, 0xD3, 0xC6, 0x33, 0x39, 0xB1, 0x38, 0x02, 0x88,
+            0x6D, 0x53, 0xFC, 0x05,
+        ],
+        [
+            0xC7, 0x17, 0x6A, 0x70, 0x3D, 0x4D, 0xD8, 0x4F, 0xBA, 0x3C, 0x0B, 0x76, 0x0D, 0x10,
+            0x67, 0x0F, 0x2A, 0x20, 0x53, 0xFA, 0x2C, 0x39, 0xCC, 0xC6, 0x4E, 0xC7, 0xFD, 0x77,
+            0x92, 0xAC, 0x03, 0x7A,
+        ],
+    ];
+    // The highest bit is the sign of x.
+    point[31] &= 0x7F;
+    if point.iter().rev().gt(MINUS_ONE.iter().rev()) {
+        return Err("x is not reduced");
+    }
+    if SMALL_ORDER.contains(&point) {
+        return Err("x has a small order");
+    }
+    Ok(())
 }
 
 /// An optional string member.

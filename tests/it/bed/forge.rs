@@ -105,14 +105,15 @@ pub fn key(kid: &str) -> &'static Key {
 
 /// A JSON object in the making, as text.
 #[derive(Clone, Debug, Default)]
-struct Members {
+pub struct Members {
     members: Vec<(String, String)>,
     more: String,
     whole: Option<String>,
 }
 
 impl Members {
-    fn of(object: Map<String, Value>) -> Self {
+    /// Those of `object`.
+    pub fn of(object: Map<String, Value>) -> Self {
         let text = |(name, value): (String, Value)| (name, value.to_string());
         Self {
             members: object.into_iter().map(text).collect(),
@@ -120,8 +121,9 @@ impl Members {
         }
     }
 
+    /// Takes a step of a row, its verb left out.
     #[track_caller]
-    fn step(&mut self, what: &str) {
+    pub fn step(&mut self, what: &str) {
         if let Some(name) = what.strip_prefix('-') {
             let before = self.members.len();
             self.members.retain(|(own, _)| own != name);
@@ -145,7 +147,8 @@ impl Members {
         }
     }
 
-    fn text(&self) -> String {
+    /// As JSON text.
+    pub fn text(&self) -> String {
         if let Some(whole) = &self.whole {
             return whole.clone();
         }
