@@ -58,6 +58,9 @@ pub(super) fn sift(
         if name.as_str().len() + value.len() > FIELD_BYTES && kind != Kind::Authorization {
             return Err(Malformed::HeadTooLarge);
         }
+        if version == Version::HTTP_2 && has_outer_space(value) {
+            return Err(Malformed::Syntax);
+        }
         sieve.take(kind, name, value)?;
     }
     if bytes > rules.header_bytes {
@@ -76,6 +79,13 @@ pub(super) fn sift(
         join_cookies(headers)?;
     }
     sieve.finish(version, client)
+}
+
+/// White space around a value makes an HTTP/2 message malformed (RFC 9113 section 8.2.1); on HTTP/1 it is no part of the
+/// value, so an upstream would read another one than was judged.
+fn has_outer_space(value: &HeaderValue) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_space(value.as_bytes().first()) || is_space(value.as_bytes().last())
 }
 
 /// State of the pass.

@@ -429,6 +429,20 @@ fn invariant_57_fields_and_bytes_are_bounded() {
 }
 
 #[test]
+fn http2_values_do_not_begin_or_end_with_space() {
+    for value in [" a", "a ", "\ta", "a\t", " "] {
+        assert_eq!(
+            fault(Version::HTTP_2, &[("x", value)]),
+            Some(Malformed::Syntax),
+            "{value:?}"
+        );
+    }
+    for value in ["", "a", "a b\tc"] {
+        assert_eq!(fault(Version::HTTP_2, &[("x", value)]), None, "{value:?}");
+    }
+}
+
+#[test]
 fn invariant_57_cookie_crumbs_are_joined() {
     let rows = [("cookie", "a=b"), ("accept", "x"), ("cookie", "c=d")];
     let (_, map) = sifted(Version::HTTP_2, OUTSIDER, &rows).unwrap();

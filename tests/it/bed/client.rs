@@ -122,6 +122,11 @@ impl Connection {
         self.stream.write(bytes)
     }
 
+    /// How long sending waits for the other side to read.
+    pub fn write_patience(&self, most: std::time::Duration) {
+        self.plug.write_patience(most);
+    }
+
     /// Reads the head of the next final answer.
     pub fn read_head(&mut self) -> io::Result<Response> {
         let mut interim = Vec::new();
@@ -216,9 +221,9 @@ impl Connection {
         self.stream.take(n).expect("more bytes")
     }
 
-    /// Reads `n` raw bytes; `None` when the connection ended before.
-    pub fn try_take(&mut self, n: usize) -> Option<Vec<u8>> {
-        self.stream.take(n).ok()
+    /// Reads `n` raw bytes, or says why not.
+    pub fn take_exact(&mut self, n: usize) -> io::Result<Vec<u8>> {
+        self.stream.take(n)
     }
 
     /// Reads until the end. A reset counts as an end; patience running out does not.

@@ -27,6 +27,14 @@ impl Plug {
         }
     }
 
+    /// How long a write waits for the other side to read.
+    pub fn write_patience(&self, most: std::time::Duration) {
+        drop(match self {
+            Self::Tcp(stream) => stream.set_write_timeout(Some(most)),
+            Self::Unix(stream) => stream.set_write_timeout(Some(most)),
+        });
+    }
+
     /// Ends our direction only.
     pub fn half_close(&self) {
         self.shutdown(Shutdown::Write);
