@@ -64,6 +64,7 @@ mod exchange;
 mod inbound;
 mod refuse;
 mod registry;
+mod stream;
 mod worker;
 
 pub use answer::{
@@ -74,4 +75,5 @@ pub use body::{BodyError, RequestBody, ResponseBody, Sealed};
 pub(crate) use body::{Expiry, Passage};
 pub use exchange::Exchange;
 pub(crate) use inbound::answer;
+pub(crate) use stream::StreamExecutor;
 pub(crate) use worker::{ConnectionState, Shared, Worker};

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub(crate) use forward::forward;
 pub use pool::Lease;
-pub(crate) use pool::{LocalExecutor, Pool};
+pub(crate) use pool::Pool;
 pub use target::{Target, TargetError};
 pub(crate) use trace::trace_id;
 #[cfg(feature = "otlp")]

@@ -14,10 +14,9 @@ use super::bind::Accepted;
 use super::guard::{Guard, Preface};
 use super::{Limits, tls};
 use crate::net::Stream;
-use crate::proxy::{self, ConnectionState, Worker};
+use crate::proxy::{self, ConnectionState, StreamExecutor, Worker};
 use crate::request::Connection;
 use crate::telemetry::ConnectionEnd;
-use crate::upstream::LocalExecutor;
 
 /// Windows that one HTTP/2 connection may fill before anybody reads: what a stalled upstream costs us.
 const STREAM_WINDOW: u32 = 64 * 1024;
@@ -149,10 +148,12 @@ async fn speak(
         () = state.killed() => return Err(Ended::Killed),
         () = worker.shared.closing() => return Ok(()),
     };
+    let streams = StreamExecutor::default();
     let service = {
-        let (worker, state) = (Rc::clone(worker), Rc::clone(state));
+        let (worker, state, streams) = (Rc::clone(worker), Rc::clone(state), streams.clone());
         service_fn(move |request| {
-            let answer = proxy::answer(Rc::clone(&worker), Rc::clone(&state), request);
+            let stream = (preface == Preface::Http2).then(|| streams.announce());
+            let answer = proxy::answer(Rc::clone(&worker), Rc::clone(&state), stream, request);
             async move { Ok::<_, Infallible>(answer.await) }
         })
     };
@@ -172,7 +173,7 @@ async fn speak(
             .await
         }
         Preface::Http2 => {
-            let connection = http2::Builder::new(LocalExecutor)
+            let connection = http2::Builder::new(streams)
                 .max_concurrent_streams(limits.streams)
                 .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
                 .initial_stream_window_size(STREAM_WINDOW)
@@ -205,7 +206,13 @@ where
                 ended.map_err(|error| of_http(error, state))?;
                 break;
             }
-            () = state.killed() => return Err(Ended::Killed),
+            () = state.killed() => {
+                return Err(if state.cancels_too_much() {
+                    Ended::Cancels
+                } else {
+                    Ended::Killed
+                });
+            }
             () = state.poked() => {
                 if state.is_leaving() && let Some(finish) = finish.take() {
                     finish(connection.as_mut());
@@ -218,6 +225,9 @@ where
             }
             () = worker.shared.ended(), if finish.is_none() => return Err(Ended::Drained),
         }
+    }
+    if state.cancels_too_much() {
+        return Err(Ended::Cancels);
     }
     // After a 101 the connection lives on as a tunnel: counted, and under the sweeper's eyes.
     tokio::select! {
@@ -253,6 +263,8 @@ enum Ended {
     Tls(#[source] std::io::Error),
     #[error("a deadline passed")]
     Killed,
+    #[error("too many cancelled requests")]
+    Cancels,
     #[error("drained")]
     Drained,
     #[error(transparent)]
@@ -273,7 +285,7 @@ impl Ended {
             Self::Handshake => Some("tls_handshake_timeout"),
             Self::Tls(_) => Some("tls_handshake"),
             Self::Malformed(_) => Some("malformed"),
-            Self::Http2(_) => Some("http2_protocol"),
+            Self::Http2(_) | Self::Cancels => Some("http2_protocol"),
             Self::Killed | Self::Drained | Self::Io(_) | Self::Http(_) => None,
         }
     }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::registry::Place;
+use super::stream::StreamTask;
 use super::worker::{ConnectionState, RequestId, Worker};
 use crate::authz::Granted;
 use crate::clock::{Clock, Tick};
@@ -29,6 +30,8 @@ pub struct Exchange {
     forwarded: Cell<Tick>,
     number: u64,
     place: RefCell<Option<Place<Self>>>,
+    /// Its own part of a connection that it shares with others.
+    stream: Option<Rc<StreamTask>>,
     admitted: Cell<bool>,
     facts: RefCell<Facts>,
     rejection: RefCell<Option<Rejection>>,
@@ -68,6 +71,7 @@ struct Response {
     /// Set while bytes are with hyper that it has not asked to follow up: the reader may have stalled.
     handed_over: Cell<Option<Tick>>,
     upgraded: Cell<bool>,
+    begun: Cell<bool>,
     over: Cell<bool>,
 }
 
@@ -75,6 +79,7 @@ impl Exchange {
     pub(super) fn begin(
         worker: &Rc<Worker>,
         connection: &Rc<ConnectionState>,
+        stream: Option<Rc<StreamTask>>,
         generation: u64,
         started: Tick,
     ) -> Rc<Self> {
@@ -90,6 +95,7 @@ impl Exchange {
             forwarded: Cell::new(started),
             number: worker.next_number(),
             place: RefCell::default(),
+            stream,
             admitted: Cell::new(false),
             facts: RefCell::default(),
             rejection: RefCell::default(),
@@ -280,8 +286,8 @@ impl Exchange {
         self.response.handed_over.set(None);
     }
 
+    /// The last of the answer is with hyper. The reader has not taken it yet: a window of nothing can keep it there.
     pub(crate) fn response_ended(&self) {
-        self.response.handed_over.set(None);
         if self.end.get().is_none() {
             self.end.set(Some(End::Complete));
         }
@@ -316,16 +322,27 @@ impl Exchange {
         }
     }
 
+    /// The head of the answer is with hyper.
+    pub(super) fn answer_begins(&self) {
+        self.response.begun.set(true);
+        self.connection.guard().answer_began();
+    }
+
     /// The caller has the answer, or will not have it.
     pub(crate) fn answer_over(&self) {
+        self.response.handed_over.set(None);
         if !self.response.over.replace(true) {
             self.connection.answer_ended();
         }
     }
 
-    /// The sweeper ends the connection: the reader takes nothing.
+    /// The reader takes nothing: ends the stream, where the connection is shared with others, or the connection.
     pub(super) fn stalled(&self) {
         self.end.set(Some(End::Stalled));
+        match &self.stream {
+            Some(stream) => stream.cut(),
+            None => self.connection.kill(),
+        }
     }
 
     pub(crate) fn upstream_broke(&self) {
@@ -406,6 +423,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.answer_over();
+        self.connection.request_over(self.response.begun.get());
         if self.request.ended.get()
             && let Some(lease) = self.request.lease.take()
         {

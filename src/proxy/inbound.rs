@@ -8,6 +8,7 @@ use hyper::body::{Body as _, Incoming};
 use super::body::{ResponseBody, Sealed};
 use super::exchange::Exchange;
 use super::refuse::Ended;
+use super::stream::StreamTask;
 use super::worker::{ConnectionState, Worker};
 use crate::authn::{self, Identified, Known};
 use crate::authz::Routed;
@@ -18,15 +19,16 @@ use crate::request::{Canonical, Refused};
 use crate::snapshot::{Inbound, Snapshot};
 use crate::upstream;
 
-/// Answers one request of a connection.
+/// Answers one request of a connection; `stream` is its part of a connection that it shares.
 pub(crate) async fn answer(
     worker: Rc<Worker>,
     connection: Rc<ConnectionState>,
+    stream: Option<Rc<StreamTask>>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let snapshot = worker.shared.snapshot.load_full();
     let now = worker.now();
-    let exchange = Exchange::begin(&worker, &connection, snapshot.generation, now.tick);
+    let exchange = Exchange::begin(&worker, &connection, stream, snapshot.generation, now.tick);
     let origin = request.headers().get(http::header::ORIGIN).cloned();
     let is_head = request.method() == http::Method::HEAD;
     let way = Way {
@@ -36,7 +38,7 @@ pub(crate) async fn answer(
         exchange: &exchange,
     };
     let outcome = super::refuse::contain_panics(way.pass(request, now)).await;
-    connection.guard().answer_began();
+    exchange.answer_begins();
     let mut answer = match outcome {
         Ok(answer) => answer,
         Err(ended) => ended.answer(&snapshot, &connection, &exchange, origin.as_ref(), is_head),

@@ -19,6 +19,11 @@ use crate::snapshot::{Inbound, SnapshotCell};
 use crate::telemetry::{Recorder, WorkerTelemetry};
 use crate::upstream::Pool;
 
+/// Most requests that an HTTP/2 client may cancel before they are answered, above those that were answered (rapid reset,
+/// CVE-2023-44487: each costs an upstream connection, and the upstream may not notice that nobody waits). Then the
+/// connection takes no more; at twice as many it ends at once.
+const CANCELLED: u32 = 500;
+
 /// Most bytes of tokens and claims that one worker keeps.
 const TOKEN_CACHE_BYTES: usize = 32 * 1024 * 1024;
 
@@ -225,7 +230,6 @@ impl Worker {
                 });
             if stalled {
                 exchange.stalled();
-                connection.kill();
             }
             let lingers = snapshot
                 .inbound(connection.listener())
@@ -278,6 +282,8 @@ pub(crate) struct ConnectionState {
     leaving: Cell<bool>,
     poked: tokio::sync::Notify,
     killed: tokio::sync::Notify,
+    /// Requests that the client cancelled, less those that were answered.
+    cancelled: Cell<u32>,
     tunnel: Cell<Option<Tunnel>>,
 }
 
@@ -307,6 +313,7 @@ impl ConnectionState {
             leaving: Cell::new(false),
             poked: tokio::sync::Notify::new(),
             killed: tokio::sync::Notify::new(),
+            cancelled: Cell::new(0),
             tunnel: Cell::default(),
         }
     }
@@ -383,6 +390,33 @@ impl ConnectionState {
         if self.guard.answer_ended() {
             self.poked.notify_one();
         }
+    }
+
+    /// A request has ended, answered or not. On HTTP/1 a cancelled one costs the client its connection already.
+    pub(super) fn request_over(&self, answered: bool) {
+        if !self.http2.get() {
+            return;
+        }
+        let before = self.cancelled.get();
+        if answered {
+            // Who was over the limit once stays there.
+            if before <= CANCELLED {
+                self.cancelled.set(before.saturating_sub(1));
+            }
+            return;
+        }
+        self.cancelled.set(before.saturating_add(1));
+        if before == CANCELLED {
+            self.leaving.set(true);
+            self.poked.notify_one();
+        } else if before >= CANCELLED.saturating_mul(2) {
+            self.kill();
+        }
+    }
+
+    /// Whether the client has cancelled more requests than it may.
+    pub(crate) fn cancels_too_much(&self) -> bool {
+        self.cancelled.get() > CANCELLED
     }
 
     /// Does what a deadline asks for that has passed.

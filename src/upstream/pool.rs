@@ -300,7 +300,7 @@ impl Pool {
 
 /// Runs hyper's HTTP/2 tasks on the worker's own thread.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct LocalExecutor;
+struct LocalExecutor;
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor
 where

@@ -1,6 +1,7 @@
 //! The test bed. Everything waits for events with a bound of [`PATIENCE`], so that a hang fails and nothing sleeps.
 
 pub mod client;
+pub mod daemon;
 pub mod forge;
 pub mod h2_client;
 pub mod h2_upstream;

@@ -34,6 +34,8 @@ mod faults;
 #[cfg(test)]
 mod http1;
 #[cfg(test)]
+mod http2;
+#[cfg(test)]
 mod hygiene;
 #[cfg(test)]
 mod invariants;

@@ -1,0 +1,50 @@
+//! The tasks of HTTP/2 streams: one may be cut, and its connection lives on for the others.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use tokio::sync::Notify;
+
+/// The task of one stream.
+#[derive(Debug, Default)]
+pub(crate) struct StreamTask(Notify);
+
+impl StreamTask {
+    /// Ends it, and with it the stream: dropping what hyper holds of a stream resets it.
+    pub(super) fn cut(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Runs the streams of one connection on the worker's own thread.
+///
+/// hyper calls the service for a request and then, before anything else, hands over the task that will drive it: so the
+/// stream that the service was told of last is the one whose task comes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StreamExecutor {
+    next: Rc<RefCell<Option<Rc<StreamTask>>>>,
+}
+
+impl StreamExecutor {
+    /// A stream whose task comes next.
+    pub(crate) fn announce(&self) -> Rc<StreamTask> {
+        let task = Rc::new(StreamTask::default());
+        self.next.replace(Some(Rc::clone(&task)));
+        task
+    }
+}
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for StreamExecutor
+where
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        let task = self.next.take().unwrap_or_default();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                ended = future => drop(ended),
+                () = task.0.notified() => {}
+            }
+        });
+    }
+}
