@@ -52,6 +52,8 @@ mod real_idp;
 #[cfg(test)]
 mod smartem;
 #[cfg(test)]
+mod stalls;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod supply_chain;

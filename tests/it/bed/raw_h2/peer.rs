@@ -58,14 +58,14 @@ impl Peer {
         Self::over(connection, &[])
     }
 
-    /// Over a connection, with these settings.
+    /// Over a connection, with these settings. Heads of answers use no dynamic table, so that a look at one suffices.
     pub fn over(connection: Connection, settings: &[(u16, u32)]) -> Self {
         let mut peer = Self {
             connection,
             ignores_pings: false,
         };
         peer.send(frames::PREFACE);
-        peer.send(frames::settings(settings));
+        peer.send(frames::settings(&[&[(1, 0)], settings].concat()));
         peer
     }
 
