@@ -4,6 +4,7 @@ mod check;
 mod demo;
 pub mod keygen;
 mod output;
+mod panics;
 mod probe;
 mod routes;
 mod run;
@@ -50,6 +51,7 @@ enum Command {
 /// Reads the command line and does what it says.
 #[must_use]
 pub fn run() -> ExitCode {
+    panics::install();
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),

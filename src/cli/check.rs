@@ -8,6 +8,7 @@ use serde_json::json;
 use super::output::{self, OutputFormat};
 use super::{BAD_CONFIGURATION, show};
 use crate::config::{self, Config, Problems};
+use crate::telemetry::json::visible;
 
 /// Report everything that is wrong with configuration files
 ///
@@ -81,7 +82,7 @@ pub(super) fn report(problems: &Problems) -> String {
     let mut text = problems.render();
     text.push_str(&format!(
         "{}: {}, {}\n",
-        problems.file().display(),
+        visible(&problems.file().display().to_string()),
         count(errors, "error"),
         count(problems.len().saturating_sub(errors), "warning")
     ));
@@ -128,7 +129,7 @@ fn summary(file: &Path, config: &Config) -> String {
     row("workers", config.workers.to_string());
     format!(
         "{}: ok, {}\n{}",
-        file.display(),
+        visible(&file.display().to_string()),
         count(config.warnings.len(), "warning"),
         output::table(&["", ""], &rows, output::width(), false)
     )

@@ -29,9 +29,12 @@ pub(super) fn err(text: &str) {
     let _gone = std::io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Writes a document for programs to standard output.
+/// Writes a document for programs to standard output. It may land on a terminal all the same: what could fool one is in
+/// strings, where it may be escaped (invariant 47).
 pub(super) fn json(value: &serde_json::Value) {
-    out(&format!("{value:#}\n"));
+    for line in format!("{value:#}").lines() {
+        out(&format!("{}\n", json::visible(line)));
+    }
 }
 
 /// Whether standard output shows colour: it is a terminal, and nobody asked for none (no-color.org).

@@ -2,5 +2,8 @@
 //! and hostile text, with the real program in a process of its own, at TRACE.
 
 mod canaries;
+mod commands;
+mod forgery;
 mod places;
 mod process;
+mod uniform;

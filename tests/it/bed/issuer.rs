@@ -143,6 +143,11 @@ impl Issuer {
         self.shared.lock().discoveries
     }
 
+    /// What it was asked, as bytes.
+    pub fn requests(&self) -> Vec<super::Captured> {
+        self.server.requests()
+    }
+
     /// Connections to the issuer.
     pub fn connections(&self) -> usize {
         self.server.connections()
