@@ -258,19 +258,25 @@ pub fn reconcile(bed: &Bed) {
         let label = format!("decision=\"{decision}\"");
         bed.proxy.metric("countersign_decisions_total", &label)
     };
-    let sum = of("allowed") + of("denied") + of("errored");
+    let sum = || of("allowed") + of("denied") + of("errored");
     assert!(requests > 0.0, "no requests were counted");
+    // A request is over a little after its answer.
+    super::eventually("a decision on every request", || sum() >= requests);
+    let sum = sum();
     assert!(
         (sum - requests).abs() < 0.5,
         "{sum} of {requests} requests have a decision"
     );
-    let records = bed.proxy.records();
-    let records = records
-        .iter()
-        .filter(|record| record["type"] == "request")
-        .count() as f64;
+    // Records are written behind the answers.
+    let records = || {
+        let records = bed.proxy.records();
+        let requests = records.iter().filter(|record| record["type"] == "request");
+        requests.count() as f64
+    };
+    super::eventually("a record of every request", || records() >= requests);
     assert!(
-        (records - requests).abs() < 0.5,
-        "{records} records of {requests} requests"
+        (records() - requests).abs() < 0.5,
+        "{} records of {requests} requests",
+        records()
     );
 }
