@@ -2,6 +2,7 @@
 
 mod forward;
 mod io;
+mod lines;
 mod pool;
 mod response;
 mod target;

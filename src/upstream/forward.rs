@@ -1,5 +1,6 @@
 //! Forwarding: the one call site that sends a request upstream.
 
+use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -324,12 +325,19 @@ impl Sending<'_> {
         if let Some(rejection) = self.exchange.request_fault() {
             return rejection;
         }
-        if error.is_parse() || error.is_parse_too_large() {
+        if error.is_parse() || error.is_parse_too_large() || breaks_rules(error) {
             Rejection::UpstreamInvalid
         } else {
             Rejection::UpstreamUnreachable
         }
     }
+}
+
+/// What we read there is no answer: `Metered` says so.
+fn breaks_rules(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
 }
 
 enum Unsent {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::lines::HeadLines;
 use crate::net::Stream;
 
 /// Most bytes of one response head together with the 1xx answers before it. hyper skips any number of 1xx answers
@@ -77,16 +78,18 @@ fn begins_final_answer(bytes: &[u8]) -> bool {
 pub(super) struct Metered {
     stream: Stream,
     meter: Meter,
+    lines: HeadLines,
     /// The upstream takes no more. It may have answered (413, say) before it closed: what it wrote is read first, and
     /// the end of that ends the connection.
     deaf: bool,
 }
 
 impl Metered {
-    pub(super) const fn new(stream: Stream, meter: Meter) -> Self {
+    pub(super) fn new(stream: Stream, meter: Meter) -> Self {
         Self {
             stream,
             meter,
+            lines: HeadLines::over(),
             deaf: false,
         }
     }
@@ -120,10 +123,17 @@ impl AsyncRead for Metered {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+        let this = &mut *self;
+        match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) => {
                 let brought = buffer.filled().get(before..).unwrap_or_default();
-                Poll::Ready(self.meter.take(brought))
+                if this.meter.is_untouched() {
+                    this.lines = HeadLines::default();
+                }
+                this.lines.look(brought).map_err(|_| {
+                    io::Error::new(io::ErrorKind::InvalidData, "bare LF in a response head")
+                })?;
+                Poll::Ready(this.meter.take(brought))
             }
             other => other,
         }
