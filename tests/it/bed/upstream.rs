@@ -270,6 +270,8 @@ impl Upstream {
         let place = Place::Tcp(listener.local_addr().expect("an address"));
         Self::serve(place, None, Arc::new(script), move || {
             let (stream, _) = listener.accept()?;
+            // Pieces are written to be seen as pieces.
+            stream.set_nodelay(true)?;
             let plug = Plug::Tcp(stream.try_clone()?);
             Ok((Box::new(stream) as Box<dyn Wire>, plug))
         })
@@ -297,6 +299,8 @@ impl Upstream {
         let place = Place::Tls(listener.local_addr().expect("an address"));
         Self::serve(place, None, Arc::new(script), move || {
             let (stream, _) = listener.accept()?;
+            // Pieces are written to be seen as pieces.
+            stream.set_nodelay(true)?;
             let plug = Plug::Tcp(stream.try_clone()?);
             let session = rustls::ServerConnection::new(super::tls::server_config(&[b"http/1.1"]))
                 .map_err(io::Error::other)?;
