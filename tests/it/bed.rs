@@ -32,8 +32,9 @@ pub use setup::{Bed, Setup};
 pub use token::Token;
 pub use upstream::{Captured, Next, Upstream};
 pub use verdict::{
-    Before, Variant, assert_forwarded, assert_raw_refused, assert_recorded, assert_refused,
-    forwarded_everywhere, reconcile, refused_everywhere,
+    Before, Variant, assert_denied, assert_forwarded, assert_raw_refused, assert_recorded,
+    assert_refused, exchanged, forwarded_everywhere, raw_refused_everywhere, reconcile,
+    refused_everywhere,
 };
 
 /// How long the bed waits for anything that should happen at once. Longer than any internal bound of the proxy that a

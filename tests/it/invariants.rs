@@ -1,12 +1,13 @@
 //! The invariants, in order of damage; each negative has its positive twin.
 
+mod conditions;
 mod credentials;
 mod faults;
 mod framing;
 mod headers;
+mod identity;
 mod key_sets;
 mod mediation;
 mod requests;
 mod targets;
-pub mod tokens;
 mod upgrades;

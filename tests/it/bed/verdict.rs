@@ -92,6 +92,12 @@ fn travel(bed: &Bed, variant: Variant, request: &Request) -> (Response, Before) 
     (response, before)
 }
 
+/// The answer to `request`, whatever it is.
+#[track_caller]
+pub fn exchanged(bed: &Bed, variant: Variant, request: &Request) -> Response {
+    travel(bed, variant, request).0
+}
+
 /// What was seen before a request.
 pub struct Before {
     upstream: (usize, u64, usize),
@@ -152,6 +158,25 @@ pub fn assert_refused(
     response
 }
 
+/// A refusal with any status of the caller's fault, for corpora of all kinds of faults.
+#[track_caller]
+pub fn assert_denied(bed: &Bed, variant: Variant, request: &Request) -> u16 {
+    let (response, before) = travel(bed, variant, request);
+    let status = response.status;
+    assert!(
+        (400..500).contains(&status),
+        "{status}: {variant:?} {request:?}"
+    );
+    before.assert_nothing_upstream(bed, request);
+    let record = record_of(bed, &response);
+    assert_eq!(
+        (&record["decision"], &record["status"]),
+        (&"denied".into(), &status.into()),
+        "{record}"
+    );
+    status
+}
+
 /// Fails if a refusal holds a secret.
 #[track_caller]
 fn assert_tells_nothing(response: &Response) {
@@ -176,8 +201,28 @@ pub fn assert_recorded(record: &Value, status: u16, reason: &str) {
 /// A refusal of raw bytes on a connection of their own: status, nothing upstream, one record, the connection closed.
 #[track_caller]
 pub fn assert_raw_refused(bed: &Bed, bytes: &[u8], status: u16, reason: &str) -> Response {
-    let before = Before::now(bed);
+    raw_refused_on(bed, bed.proxy.connect(), bytes, status, reason)
+}
+
+/// [`assert_raw_refused`], and the same as the second request of a kept-alive connection, behind `GET /health`.
+#[track_caller]
+pub fn raw_refused_everywhere(bed: &Bed, bytes: &[u8], status: u16, reason: &str) {
+    assert_raw_refused(bed, bytes, status, reason);
     let mut connection = bed.proxy.connect();
+    let warm = connection.send(Request::get("/health").bytes()).read();
+    assert_eq!(warm.status, 200, "the first answer");
+    raw_refused_on(bed, connection, bytes, status, reason);
+}
+
+#[track_caller]
+fn raw_refused_on(
+    bed: &Bed,
+    mut connection: Connection,
+    bytes: &[u8],
+    status: u16,
+    reason: &str,
+) -> Response {
+    let before = Before::now(bed);
     let response = connection
         .send(bytes)
         .read_to(if bytes.starts_with(b"HEAD ") {

@@ -2,7 +2,8 @@
 
 use crate::bed::standard::{self, standard};
 use crate::bed::{
-    Bed, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused, reconcile,
+    Bed, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused,
+    forwarded_everywhere, reconcile, refused_everywhere,
 };
 
 /// Documents that must not start a proxy, and what the message must name.
@@ -145,6 +146,18 @@ fn invariant_34_an_upstream_that_refuses_connections_is_a_502() {
         assert_refused(&bed, variant, &Request::get("/any/x"), 401, "no_token");
     }
     reconcile(&bed);
+}
+
+#[test]
+fn invariant_34_a_caller_who_cannot_be_vouched_for_is_refused() {
+    let bed = standard();
+    let named = |email: &str| {
+        let token = bed.token().claim("email", email).sign();
+        Request::get("/any/x").bearer(token)
+    };
+    let too_long = named(&"x".repeat(9_000));
+    refused_everywhere(&bed, &too_long, 403, "identity_too_large");
+    forwarded_everywhere(&bed, &named("alice@example.org"));
 }
 
 #[test]

@@ -1,11 +1,7 @@
-//! Invariants 19 to 23: what the upstream is told about the caller comes from us alone.
-
-use serde_json::json;
+//! Invariants 19 to 21: nothing that a client writes into fields is taken for ours.
 
 use crate::bed::standard::standard;
-use crate::bed::{
-    Bed, Captured, Request, Setup, Variant, assert_forwarded, assert_refused, contains,
-};
+use crate::bed::{Captured, Request, Variant, assert_forwarded, contains, exchanged};
 
 const RESERVED: [&str; 6] = [
     "x-auth-subject",
@@ -223,203 +219,15 @@ fn invariant_21_response_trailers_stop_here_unless_a_route_carries_grpc() {
         Ok(crate::bed::Next::KeepAlive)
     });
     let bed = crate::bed::standard::setup().upstream(upstream).start();
-    let response = bed.send(&Request::get("/public")).expect(200);
-    assert_eq!(response.body, b"abc");
-    assert!(response.trailers.is_empty(), "{:?}", response.trailers);
-    assert_eq!(response.header("trailer"), None);
-}
-
-const BOUND: &str = "
-identity:
-  headers: {x-auth-subject: subject, x-auth-scopes: scopes}
-  assertion: {header: x-auth-assertion, issuer: countersign, audience: api, lifetime: 60s, bind: [method, target, authority]}
-callers: {web: {issuer: main}}
-routes:
-  - {path: /health, allow: anyone}
-  - {path: /**, allow: web}
-";
-
-fn verified(bed: &Bed, assertion: &str) -> serde_json::Value {
-    use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
-    let header = decode_header(assertion).expect("a header");
-    let keys = bed
-        .proxy
-        .admin_get("/.well-known/jwks.json")
-        .expect(200)
-        .json();
-    let jwk = keys["keys"]
-        .as_array()
-        .expect("keys")
-        .iter()
-        .find(|key| key["kid"].as_str() == header.kid.as_deref())
-        .expect("the published key");
-    let key =
-        DecodingKey::from_jwk(&serde_json::from_value(jwk.clone()).expect("a JWK")).expect("a key");
-    let mut validation = Validation::new(header.alg);
-    validation.validate_exp = false;
-    validation.set_audience(&["api"]);
-    validation.set_issuer(&["countersign"]);
-    decode::<serde_json::Value>(assertion, &key, &validation)
-        .expect("a good assertion")
-        .claims
-}
-
-#[test]
-fn invariant_22_the_assertion_verifies_and_a_bound_one_is_good_for_one_request() {
-    let bed = Setup::new(BOUND).start();
-    let token = bed.token().sign();
-    let mut all = std::collections::BTreeSet::new();
-    for (method, target, host) in [
-        ("GET", "/a?x=1", "api.test"),
-        ("GET", "/b", "api.test"),
-        ("POST", "/a?x=1", "api.test"),
-        ("GET", "/a?x=1", "other.test"),
-    ] {
-        let request = Request::new(method, target).host(host).bearer(&token);
-        let seen = assert_forwarded(&bed, Variant::PLAIN, &request);
-        let assertion = seen
-            .header("x-auth-assertion")
-            .expect("an assertion")
-            .to_owned();
-        let claims = verified(&bed, &assertion);
-        assert_eq!(claims["sub"], "alice");
-        assert_eq!(claims["iss"], "countersign");
-        let now = crate::bed::START;
-        let exp = claims["exp"].as_i64().expect("exp");
-        assert!(exp > now && exp <= now + 60, "{claims}");
-        let text = claims.to_string();
-        assert!(text.contains(method), "{text}");
-        assert!(all.insert(assertion), "each request has its own assertion");
-    }
-    let first = all.first().expect("an assertion").clone();
-    let (message, _) = first.rsplit_once('.').expect("three parts");
-    let other = all
-        .last()
-        .expect("another")
-        .rsplit_once('.')
-        .expect("three parts")
-        .1;
-    let keys = bed.proxy.admin_get("/.well-known/jwks.json").json();
-    let swapped = format!("{message}.{other}");
-    let key = serde_json::from_value(keys["keys"][0].clone()).expect("a JWK");
-    let key = jsonwebtoken::DecodingKey::from_jwk(&key).expect("a key");
-    let mut validation =
-        jsonwebtoken::Validation::new(jsonwebtoken::decode_header(&first).expect("a header").alg);
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    assert!(jsonwebtoken::decode::<serde_json::Value>(&swapped, &key, &validation).is_err());
-}
-
-#[test]
-fn invariant_22_binding_is_required_beyond_loopback() {
-    let unbound = BOUND.replace(
-        ", bind: [method, target, authority]",
-        ", key: {file: @DIR@/assertion.pem}",
-    );
-    let write = |lines: &str| {
-        let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("assertion.pem");
-        std::fs::write(&path, include_str!("../../fixtures/keys/es256-1.pem")).expect("a file");
-        (
-            lines.replace("@DIR@/assertion.pem", &path.display().to_string()),
-            dir,
-        )
-    };
-    let (lines, _dir) = write(&unbound);
-    let far = Setup::new(&lines)
-        .upstream_url("http://192.0.2.1:80")
-        .try_start();
-    let error = far
-        .err()
-        .expect("an unbound assertion must not leave the machine unnoticed");
-    assert!(error.contains("bind"), "{error}");
-    let (lines, _dir) = write(&unbound.replace("lifetime: 60s", "lifetime: 60s, bind: none"));
-    assert!(
-        Setup::new(&lines)
-            .upstream_url("http://192.0.2.1:80")
-            .try_start()
-            .is_ok()
-    );
-    let (lines, _dir) = write(&unbound);
-    assert!(Setup::new(&lines).try_start().is_ok());
-}
-
-#[test]
-fn invariant_23_claims_become_headers_safely_or_not_at_all() {
-    let bed = standard();
-    for value in [
-        "a\r\nx-evil: 1",
-        "a\nb",
-        "a\0b",
-        "\u{e9}",
-        "\u{1f600}",
-        "a\u{7f}b",
-        "\u{2028}",
-        "a\tb",
-        "50%41",
-        " a ",
-        "a\\b\"c",
-    ] {
-        let token = bed.token().claim("sub", value).claim("email", value).sign();
-        let request = Request::get("/any/x").bearer(&token);
-        let response = bed.send(&request);
-        if response.status != 200 {
-            assert!(
-                matches!(response.status, 401 | 403),
-                "{} for {value:?}",
-                response.status
-            );
-            continue;
-        }
-        let seen = bed.upstream.requests().pop().expect("a request");
-        assert_eq!(seen.header("x-evil"), None, "{value:?}");
-        let header = seen.header("x-auth-subject").expect("a subject");
-        assert!(
-            header.bytes().all(|byte| (0x20..0x7f).contains(&byte)),
-            "{header:?}"
-        );
-        assert_eq!(percent_decoded(header), value, "injective: {header:?}");
-    }
-    let long = "x".repeat(12_000);
-    let response =
-        bed.send(&Request::get("/any/x").bearer(bed.token().claim("email", long.as_str()).sign()));
-    if response.status == 200 {
-        let seen = bed.upstream.requests().pop().expect("a request");
+    for variant in Variant::ALL {
+        let request = Request::get("/public").header("te", "trailers");
+        let response = exchanged(&bed, variant, &request);
         assert_eq!(
-            seen.header("x-auth-email").map(str::len),
-            Some(12_000),
-            "never truncated"
+            (response.status, &*response.body),
+            (200, &b"abc"[..]),
+            "{variant:?}"
         );
-    } else {
-        assert!(matches!(response.status, 401 | 403));
+        assert!(response.trailers.is_empty(), "{:?}", response.trailers);
+        assert_eq!(response.header("trailer"), None);
     }
-    let list = bed.token().claim("email", json!(["a", "b"])).sign();
-    let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get("/any/x").bearer(list));
-    assert!(seen.all("x-auth-email").len() <= 1);
-    let plain = bed.token().claim("email", "alice@example.org").sign();
-    let seen = assert_forwarded(&bed, Variant::PLAIN, &Request::get("/any/x").bearer(plain));
-    assert_eq!(seen.header("x-auth-email"), Some("alice@example.org"));
-    assert_refused(
-        &bed,
-        Variant::PLAIN,
-        &Request::get("/any/x").bearer("x"),
-        401,
-        "token_malformed|token_scheme",
-    );
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        if *first == b'%' && after.len() >= 2 {
-            let digits = std::str::from_utf8(&after[..2]).expect("ASCII");
-            bytes.push(u8::from_str_radix(digits, 16).expect("hexadecimal"));
-            rest = &after[2..];
-        } else {
-            bytes.push(*first);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).expect("UTF-8")
 }

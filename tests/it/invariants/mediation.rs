@@ -5,8 +5,8 @@ use proptest::test_runner::{Config, TestRunner};
 
 use crate::bed::standard::{self, standard};
 use crate::bed::{
-    Bed, Connection, Request, Setup, Upstream, Variant, assert_forwarded, assert_raw_refused,
-    contains, forwarded_everywhere, reconcile, refused_everywhere,
+    Bed, Connection, Request, Setup, Upstream, Variant, assert_denied, assert_forwarded, contains,
+    forwarded_everywhere, raw_refused_everywhere, reconcile, refused_everywhere,
 };
 
 /// Methods that nobody may use without a token, well-formed or not.
@@ -56,24 +56,71 @@ const PROTECTED: &[&str] = &[
 #[test]
 fn invariant_01_nothing_reaches_the_upstream_without_a_grant() {
     let bed = standard();
+    // A good token that no route grants anything: policy has to say so.
+    let stranger = bed.token().claim("azp", "stranger").sign();
     let mut sent = 0;
     for method in METHODS {
         for path in PROTECTED {
-            for token in ["", "authorization: Bearer x.y.z\r\n"] {
-                let bytes = format!("{method} {path} HTTP/1.1\r\nhost: api.test\r\n{token}\r\n");
+            for token in ["", "x.y.z", &stranger] {
+                let request = Request::new(method, path);
+                let request = match token {
+                    "" => request,
+                    token => request.bearer(token),
+                };
                 let mut connection = bed.proxy.connect();
-                let response = connection.send(&bytes).read_head();
+                let response = connection.send(request.bytes()).read_head();
                 let status = response.map_or(400, |response| response.status);
-                assert!((400..500).contains(&status), "{status} for {bytes:?}");
+                assert!((400..500).contains(&status), "{status} for {request:?}");
                 sent += 1;
+                // GET in all variants, the other methods in one after the other.
+                let all = Variant::ALL.into_iter().enumerate();
+                for (_, variant) in all.filter(|(at, _)| *method == "GET" || sent % 6 == *at) {
+                    if variant.can_say(&request) && !path.is_empty() {
+                        assert_denied(&bed, variant, &request);
+                    }
+                }
             }
         }
     }
-    assert_eq!(bed.upstream.connections(), 0, "after {sent} requests");
-    assert_eq!(bed.upstream.bytes(), 0);
+    let warmed = Request::get("/health").target;
+    let seen = bed.upstream.requests();
+    assert!(
+        seen.iter().all(|request| request.target == warmed),
+        "after {sent} requests"
+    );
     forwarded_everywhere(&bed, &Request::get("/any/thing").bearer(bed.token().sign()));
     forwarded_everywhere(&bed, &Request::get("/public"));
     reconcile(&bed);
+}
+
+#[test]
+fn invariant_01_nothing_but_a_preflight_passes_as_one() {
+    let cors = "cors: {origins: [https://app.example.org], preflight: forward}";
+    let bed = standard::setup().inbound(cors).start();
+    let ask = |method: &str, path: &str, origin: &str, wanted: &str| {
+        Request::new(method, path)
+            .header("origin", origin)
+            .header("access-control-request-method", wanted)
+    };
+    let ours = "https://app.example.org";
+    for method in ["GET", "POST", "DELETE"] {
+        let request = ask(method, "/any/x", ours, "GET");
+        refused_everywhere(&bed, &request, 401, "no_token");
+    }
+    for (path, origin, wanted) in [
+        ("/any/x", "https://evil.example", "GET"),
+        ("/any/x", "https://app.example.org.evil.example", "GET"),
+        ("/any/x", "null", "GET"),
+        ("/any/x", ours, "get"),
+        ("/any/x", ours, ""),
+        ("/admin/x", ours, "PROPFIND"),
+    ] {
+        let request = ask("OPTIONS", path, origin, wanted);
+        refused_everywhere(&bed, &request, 401, "no_token");
+    }
+    let nobodys = ask("OPTIONS", "/debug/x", ours, "GET");
+    refused_everywhere(&bed, &nobodys, 403, "nobody_may");
+    forwarded_everywhere(&bed, &ask("OPTIONS", "/any/x", ours, "GET"));
 }
 
 /// Targets that are unambiguous and must arrive as they were sent.
@@ -164,11 +211,12 @@ fn invariant_04_a_fragment_never_splits_policy_from_upstream() {
         "/public?x#y",
     ] {
         let bytes = Request::get(target).bytes();
-        assert_raw_refused(&bed, &bytes, 400, "malformed_target|malformed_syntax");
+        raw_refused_everywhere(&bed, &bytes, 400, "malformed_target|malformed_syntax");
     }
-    assert_forwarded(&bed, Variant::PLAIN, &Request::get("/public"));
-    let sent = bed.upstream.only();
-    assert!(!contains(&sent.bytes(), b"#"));
+    forwarded_everywhere(&bed, &Request::get("/public"));
+    for sent in bed.upstream.requests() {
+        assert!(!contains(&sent.bytes(), b"#"), "{}", sent.target);
+    }
 }
 
 #[test]
