@@ -8,6 +8,8 @@ mod headers;
 mod identity;
 mod key_sets;
 mod mediation;
+mod places;
 mod requests;
+mod rules;
 mod targets;
 mod upgrades;

@@ -1,8 +1,10 @@
-//! Invariants 33 and 34: a configuration that says nothing allows nothing, and faults deny.
+//! Invariants 33 to 35: a configuration that says nothing allows nothing, faults deny, and keys end.
+
+use std::time::Duration;
 
 use crate::bed::standard::{self, standard};
 use crate::bed::{
-    Bed, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused,
+    Bed, Mode, Next, Request, START, Setup, Upstream, Variant, assert_forwarded, assert_refused,
     forwarded_everywhere, reconcile, refused_everywhere,
 };
 
@@ -185,4 +187,35 @@ fn invariant_34_hostile_tokens_and_heads_do_not_end_the_process() {
         Variant::PLAIN,
         &Request::get("/any/x").bearer(bed.token().sign()),
     );
+}
+
+const STALE: &str = "
+issuers:
+  - {name: main, issuer: @ISSUER@, jwks: {url: @JWKS@, allow_http: true, refresh: 5m, max_stale: 10m}, audiences: [api]}
+routes: [{path: /health, allow: anyone}, {path: /x, allow: {issuer: main}}]
+";
+
+#[test]
+fn invariant_35_keys_end_at_max_stale_and_verdicts_end_with_them() {
+    let bed = Setup::bare(STALE).tls().start();
+    let token = bed.token().claim("exp", START + 7200);
+    let (met, new) = (token.clone().sign(), token.claim("sub", "bob").sign());
+    let of = |token: &str| Request::get("/x").bearer(token);
+    forwarded_everywhere(&bed, &of(&met));
+    bed.issuer
+        .mode(Mode::Answer(500, "text/plain", "down".into()));
+    bed.clock.advance(Duration::from_secs(540));
+    forwarded_everywhere(&bed, &of(&met));
+    bed.clock.advance(Duration::from_secs(61));
+    bed.proxy.await_issuer_events("jwks.stale", "main", 1);
+    for token in [&met, &new] {
+        refused_everywhere(&bed, &of(token), 503, "keys_unavailable");
+    }
+    forwarded_everywhere(&bed, &Request::get("/health"));
+    let before = bed.proxy.issuer_events("jwks.refreshed", "main");
+    bed.issuer.mode(Mode::Ok);
+    bed.clock.advance(Duration::from_secs(61));
+    bed.proxy
+        .await_issuer_events("jwks.refreshed", "main", before + 1);
+    forwarded_everywhere(&bed, &of(&met));
 }

@@ -6,7 +6,7 @@ use crate::bed::h2_client::H2Connection;
 use crate::bed::standard::{self, standard};
 use crate::bed::{
     Before, Next, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused, contains,
-    keys, refused_everywhere,
+    forwarded_everywhere, keys, refused_everywhere,
 };
 
 #[test]
@@ -135,6 +135,7 @@ fn invariant_30_the_body_of_a_refused_request_is_never_a_request() {
         let response = client.send(&message).read();
         assert_eq!(response.status, 401, "{message}");
         assert!(response.interim.is_empty(), "no 100 for a refused request");
+        assert_eq!(response.header("connection"), Some("close"), "{message}");
         client.half_close();
         client.assert_closed();
         before.assert_nothing_upstream(&bed, &message);
@@ -175,47 +176,57 @@ fn invariant_31_what_was_verified_once_is_judged_anew_every_time() {
             assert_refused(&bed, variant, &bar, 403, "scope_missing");
         }
     }
-    let one_bit_off = {
-        let mut bytes = token.into_bytes();
-        let at = bytes.len() - 20;
+    // Near its end, at the beginning of the signature, and with another payload: what was verified is not this.
+    let (signed, signature) = token.rsplit_once('.').expect("a signature");
+    let changed = |at: usize| {
+        let mut bytes = token.clone().into_bytes();
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         String::from_utf8(bytes).expect("text")
     };
-    refused_everywhere(
-        &bed,
-        &Request::get("/foo").bearer(one_bit_off),
-        401,
-        "token_signature",
-    );
+    let header = signed.split('.').next().expect("a header");
+    let root = bed
+        .token()
+        .claim("scope", "foo")
+        .claim("sub", "root")
+        .sign();
+    let payload = root.split('.').nth(1).expect("a payload");
+    for forged in [
+        changed(token.len() - 20),
+        changed(signed.len() + 1),
+        format!("{header}.{payload}.{signature}"),
+    ] {
+        let request = Request::get("/foo").bearer(forged);
+        refused_everywhere(&bed, &request, 401, "token_signature");
+    }
     bed.clock.advance(std::time::Duration::from_secs(300 + 61));
     refused_everywhere(&bed, &foo, 401, "token_expired");
 }
 
 #[test]
 fn invariant_31_a_removed_key_ends_cached_verdicts() {
-    let bed = Setup::new(PAIR).start();
+    let bed = Setup::new(PAIR).tls().start();
     let foo = Request::get("/foo").bearer(bed.token().claim("scope", "foo").sign());
-    assert_forwarded(&bed, Variant::PLAIN, &foo);
+    forwarded_everywhere(&bed, &foo);
     bed.republish("main", vec![keys::ES256_1.jwk()]);
-    assert_refused(&bed, Variant::PLAIN, &foo, 401, "token_unknown_key");
+    refused_everywhere(&bed, &foo, 401, "token_unknown_key");
     bed.republish("main", vec![keys::RSA_1.jwk()]);
-    assert_forwarded(&bed, Variant::PLAIN, &foo);
+    forwarded_everywhere(&bed, &foo);
     let mut same_kid = keys::RSA_2.jwk();
     same_kid["kid"] = json!("rsa-1");
     bed.republish("main", vec![same_kid]);
-    assert_refused(&bed, Variant::PLAIN, &foo, 401, "token_signature");
+    refused_everywhere(&bed, &foo, 401, "token_signature");
 }
 
 #[test]
 fn invariant_31_a_reload_ends_what_the_old_policy_allowed() {
-    let bed = Setup::new(PAIR).start();
+    let bed = Setup::new(PAIR).tls().start();
     let foo = Request::get("/foo").bearer(bed.token().claim("scope", "foo").sign());
-    assert_forwarded(&bed, Variant::PLAIN, &foo);
+    forwarded_everywhere(&bed, &foo);
     bed.reload(&PAIR.replace("scopes: [foo]", "scopes: [baz]"))
         .expect("a reload");
-    assert_refused(&bed, Variant::PLAIN, &foo, 403, "scope_missing");
+    refused_everywhere(&bed, &foo, 403, "scope_missing");
     bed.reload(PAIR).expect("a reload");
-    assert_forwarded(&bed, Variant::PLAIN, &foo);
+    forwarded_everywhere(&bed, &foo);
 }
 
 /// Answers by what the target asks for, always with the request's own nonce.
