@@ -11,5 +11,6 @@ mod mediation;
 mod places;
 mod requests;
 mod rules;
+mod secrets;
 mod targets;
 mod upgrades;
