@@ -13,4 +13,5 @@ mod requests;
 mod rules;
 mod secrets;
 mod targets;
+pub mod tokens;
 mod upgrades;
