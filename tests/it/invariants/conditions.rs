@@ -1,8 +1,8 @@
-//! Invariants 13, 15 and 16 where a configuration asks for more, or for less, than the rest of the tests do.
+//! Invariants 11, 13, 15 and 16 where a configuration asks for more, or for less, than the rest of the tests do.
 
 use serde_json::json;
 
-use crate::bed::{Request, Setup, forwarded_everywhere, refused_everywhere};
+use crate::bed::{Request, Setup, forwarded_everywhere, keys, refused_everywhere};
 
 const ISSUER: &str = "
 issuers:
@@ -107,4 +107,32 @@ fn invariant_16_an_account_is_no_path_and_not_nothing() {
     }
     forwarded_everywhere(&bed, &go("/users/a/data", json!("a")));
     forwarded_everywhere(&bed, &go("/own", json!("a")));
+}
+
+const ONE_KEY: &str = "
+issuers:
+  - {name: main, issuer: @ISSUER@, jwks: {file: @DIR@/one.json}, audiences: [api]}
+  - {name: only, issuer: 'https://only.example', jwks: {file: @DIR@/one.json}, audiences: [api], key_id: only_key}
+  - {name: several, issuer: 'https://several.example', jwks: {file: @DIR@/jwks.json}, audiences: [api], key_id: only_key}
+routes:
+  - {path: /health, allow: anyone}
+  - {path: /x, allow: [{issuer: main}, {issuer: only}, {issuer: several}]}
+";
+
+#[test]
+fn invariant_11_a_token_without_kid_needs_the_rule_and_an_only_key() {
+    let set = json!({"keys": [keys::RSA_1.jwk()]}).to_string();
+    let bed = Setup::bare(ONE_KEY).file("one.json", &set).tls().start();
+    let of = |issuer: &str| bed.token().claim("iss", issuer);
+    let go = |token: crate::bed::Token| Request::get("/x").bearer(token.sign());
+    for issuer in [&*bed.issuer.iss, "https://several.example"] {
+        let nameless = go(of(issuer).without_header("kid"));
+        refused_everywhere(&bed, &nameless, 401, "token_unknown_key");
+        forwarded_everywhere(&bed, &go(of(issuer)));
+    }
+    let nameless = go(of("https://only.example").without_header("kid"));
+    forwarded_everywhere(&bed, &nameless);
+    // A name that is not there is not no name.
+    let other = go(of("https://only.example").header("kid", "rsa-9"));
+    refused_everywhere(&bed, &other, 401, "token_unknown_key");
 }
