@@ -16,11 +16,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Problems;
 use crate::telemetry::TelemetryError;
 use control::{Command, Control};
+
+/// How long the end waits for what was begun on a disk: the copy of an issuer's keys.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// How to start.
 #[derive(Debug)]
@@ -118,6 +122,8 @@ impl App {
                         Err(error) => drop(ready.send(Err(error))),
                     }
                 });
+                // A name server or a disk that hangs must not hold up the end.
+                runtime.shutdown_timeout(LAST_WORDS);
                 Ok(())
             })?;
         match started.recv() {

@@ -27,6 +27,9 @@
 //! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `config` (document to snapshot), `admin`,
 //! `telemetry`, and `app` which wires them.
 
+#[macro_use]
+pub mod failpoint;
+
 pub mod admin;
 pub mod app;
 pub mod authn;

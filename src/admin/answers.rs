@@ -28,6 +28,7 @@ pub(super) struct Asked<'a> {
 
 /// Answers one request.
 pub(super) fn answer(state: &AdminState, surface: &Surface, asked: Asked<'_>) -> Response<Bytes> {
+    failpoint!(Admin, Response::new(Bytes::new()));
     let mut response = match surface {
         Surface::Admin if !host_is_ours(state, asked) => text(
             StatusCode::FORBIDDEN,

@@ -1,6 +1,7 @@
 //! The control thread: everything that is not a request.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
@@ -206,9 +207,14 @@ impl Control {
     /// Compiles first and swaps after; when it fails the old snapshot serves on.
     fn reload(&mut self) -> Result<u64, String> {
         let live = self.snapshot.load_full();
-        let outcome = config::load(&self.options.config, Some(&live.config))
-            .map_err(|problems| problems.brief())
-            .and_then(|config| self.replace(&Arc::new(config)));
+        // A bug that some document brings out must not end the process that serves on without it.
+        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            failpoint!(Reload, Err("a failpoint".to_owned()));
+            config::load(&self.options.config, Some(&live.config))
+                .map_err(|problems| problems.brief())
+                .and_then(|config| self.replace(&Arc::new(config)))
+        }))
+        .unwrap_or_else(|_| Err("internal error".to_owned()));
         match &outcome {
             Ok(generation) => {
                 tracing::info!(generation, "config.reloaded");

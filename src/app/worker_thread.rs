@@ -74,7 +74,7 @@ pub(super) fn run(start: Start) -> std::io::Result<()> {
         .enable_time()
         .event_interval(31)
         .build_local(LocalOptions::default())?;
-    runtime.block_on(async move {
+    let outcome = runtime.block_on(async move {
         let worker = Rc::new(Worker::new(Arc::clone(&shared), telemetry.worker()));
         tokio::task::spawn_local(sweep(Rc::clone(&worker)));
         match role {
@@ -103,7 +103,10 @@ pub(super) fn run(start: Start) -> std::io::Result<()> {
             () = shared.ended() => {}
         }
         Ok(())
-    })
+    });
+    // A name server that hangs must not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn sweep(worker: Rc<Worker>) {

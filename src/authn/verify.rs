@@ -76,6 +76,7 @@ pub(super) fn verify(
     }
     let verdict = judge(token, origin, issuers, now)?;
     let verified = Rc::clone(&verdict.verified);
+    failpoint!(Remember, Err(TokenFault::Signature.into()));
     cache.insert(token, verdict);
     Ok(verified)
 }
@@ -109,6 +110,7 @@ fn judge(
     let thumbprint = {
         let keys = issuer.keys.peek();
         let key = select(&keys, &header, issuer)?;
+        failpoint!(Judge, Err(TokenFault::Signature.into()));
         check_signature(key, algorithm, &parts)?;
         key.thumbprint()
     };

@@ -79,6 +79,7 @@ pub(super) fn prepared(
         actor: about.actor.map(Rc::as_ref),
         caller: about.caller.map(AsRef::as_ref),
     };
+    failpoint!(Prepare, Err(NotVouched::Unsayable));
     let statement = Arc::new(Statement::of(settings, &facts)?);
     if entries.len() >= KEPT {
         entries.remove(0);
@@ -180,6 +181,7 @@ impl Statement {
         about: &About<'_>,
         now: UnixTime,
     ) -> Result<HeaderValue, NotVouched> {
+        failpoint!(Sign, Err(super::SigningFailed.into()));
         if !settings.bind.is_none() {
             return assertion::bound(self, settings, key, about, now).map(|made| made.value);
         }

@@ -3,13 +3,16 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use super::document::{Document, digest};
+use super::source::Source;
 use super::{DOCUMENT_BYTES, KeySource, KeySourceSettings};
-use crate::clock::UnixTime;
+use crate::clock::{Clock, UnixTime};
 
 const VERSION: u32 = 1;
 /// The document is written as a JSON string, in which a byte takes up to six.
@@ -35,6 +38,8 @@ pub(super) enum CopyError {
     Io(#[from] io::Error),
     #[error("anyone may write to it")]
     Writable,
+    #[error("it belongs to another user")]
+    Owner,
     #[error("not a copy of this version")]
     Format,
     #[error("it is of another source")]
@@ -51,10 +56,14 @@ pub(super) fn read(
     settings: &KeySourceSettings,
     now: UnixTime,
 ) -> Result<(Document, UnixTime, Duration), CopyError> {
-    if writable_by_anyone(&fs::metadata(path)?) {
+    // What is judged is the very file that is read: the path may lead elsewhere a moment later.
+    let (metadata, bytes) = read_with_metadata(path, FILE_BYTES)?;
+    if writable_by_anyone(&metadata) {
         return Err(CopyError::Writable);
     }
-    let bytes = read_at_most(path, FILE_BYTES)?;
+    if !belongs_to(metadata_owner(&metadata), own_user()) {
+        return Err(CopyError::Owner);
+    }
     let copy: Copy = serde_json::from_slice(&bytes).map_err(|_| CopyError::Format)?;
     if copy.version != VERSION {
         return Err(CopyError::Format);
@@ -77,8 +86,70 @@ fn age(fetched_at: UnixTime, now: UnixTime) -> Option<Duration> {
     (seconds >= -future).then(|| Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
+/// How the copy of one source fares.
+#[derive(Debug, Default)]
+pub(super) struct Copying {
+    /// A write that its disk keeps waiting: no other is begun beside it.
+    stuck: Option<JoinHandle<io::Result<()>>>,
+    /// The last one failed, and an event said so.
+    told: bool,
+}
+
+impl Copying {
+    /// Keeps a copy of the document on disk. A disk that hangs or is full costs the copy, never the keys; one event tells
+    /// when that begins, and one when it is over.
+    pub(super) async fn write(
+        &mut self,
+        source: &Source,
+        document: Vec<u8>,
+        settings: &Arc<KeySourceSettings>,
+    ) {
+        let written = self.attempt(&source.clock, document, settings).await;
+        let failed = written.is_err();
+        let news = std::mem::replace(&mut self.told, failed) != failed;
+        let issuer = &source.name;
+        match written {
+            Err(error) if news => tracing::warn!(%issuer, %error, "jwks.cache_not_written"),
+            Err(error) => tracing::debug!(%issuer, %error, "jwks.cache_not_written"),
+            Ok(()) if news => tracing::info!(%issuer, "jwks.cache_written"),
+            Ok(()) => {}
+        }
+    }
+
+    async fn attempt(
+        &mut self,
+        clock: &Clock,
+        document: Vec<u8>,
+        settings: &Arc<KeySourceSettings>,
+    ) -> io::Result<()> {
+        self.stuck.take_if(|stuck| stuck.is_finished());
+        if self.stuck.is_some() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let fetched_at = clock.now().unix;
+        let of_thread = Arc::clone(settings);
+        let mut writing = tokio::task::spawn_blocking(move || match &of_thread.cache {
+            Some(path) => write(path, &of_thread, document, fetched_at),
+            None => Ok(()),
+        });
+        let written = async {
+            failpoint!(async Copy, Err(io::ErrorKind::Other.into()));
+            (&mut writing)
+                .await
+                .unwrap_or_else(|error| Err(error.into()))
+        };
+        tokio::select! {
+            biased;
+            written = written => return written,
+            () = clock.sleep(settings.timeout) => {}
+        }
+        self.stuck = Some(writing);
+        Err(io::ErrorKind::TimedOut.into())
+    }
+}
+
 /// Writes the copy: whole or not at all, for our eyes only.
-pub(super) fn write(
+fn write(
     path: &Path,
     settings: &KeySourceSettings,
     jwks: Vec<u8>,
@@ -135,19 +206,23 @@ fn identity(settings: &KeySourceSettings) -> String {
 
 /// Reads a file to its end, at most `limit` bytes of it.
 pub(super) fn read_at_most(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    read_with_metadata(path, limit).map(|(_, bytes)| bytes)
+}
+
+fn read_with_metadata(path: &Path, limit: usize) -> io::Result<(fs::Metadata, Vec<u8>)> {
     // Looked at before it is opened: opening a FIFO waits for a writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
+    let file = fs::File::open(path)?;
+    let metadata = file.metadata()?;
     let mut bytes = Vec::new();
     let most = u64::try_from(limit).unwrap_or(u64::MAX);
-    fs::File::open(path)?
-        .take(most.saturating_add(1))
-        .read_to_end(&mut bytes)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if bytes.len() > limit {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    Ok(bytes)
+    Ok((metadata, bytes))
 }
 
 #[cfg(unix)]
@@ -178,4 +253,48 @@ fn writable_by_anyone(metadata: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 const fn writable_by_anyone(_metadata: &fs::Metadata) -> bool {
     false
+}
+
+/// Keys of another user's making are not ours to trust. Root may have put the file there: it can do anything here anyway.
+const fn belongs_to(owner: u32, own: u32) -> bool {
+    owner == own || owner == 0
+}
+
+#[cfg(unix)]
+fn metadata_owner(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::MetadataExt::uid(metadata)
+}
+
+#[cfg(unix)]
+fn own_user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+#[cfg(not(unix))]
+const fn metadata_owner(_metadata: &fs::Metadata) -> u32 {
+    0
+}
+
+#[cfg(not(unix))]
+const fn own_user() -> u32 {
+    0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::belongs_to;
+
+    #[test]
+    fn invariant_42_a_copy_is_of_our_own_making_or_of_roots() {
+        for (owner, own, trusted) in [
+            (1000, 1000, true),
+            (0, 1000, true),
+            (0, 0, true),
+            (1001, 1000, false),
+            (1000, 0, false),
+            (65_534, 1000, false),
+        ] {
+            assert_eq!(belongs_to(owner, own), trusted, "{owner} {own}");
+        }
+    }
 }

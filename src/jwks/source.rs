@@ -27,7 +27,7 @@ pub(super) struct Source {
     pub(super) id: u64,
     pub(super) name: Arc<str>,
     pub(super) cell: Arc<KeyCell>,
-    clock: Clock,
+    pub(super) clock: Clock,
     settings: ArcSwap<KeySourceSettings>,
     state: Mutex<State>,
     /// Wakes the task.
@@ -41,6 +41,7 @@ pub(super) struct Source {
 struct Way {
     fetcher: Fetcher,
     discovery: Discovery,
+    copying: last_good::Copying,
 }
 
 /// Where a document came from.
@@ -153,9 +154,13 @@ impl Source {
             if place.is_none() {
                 return BUSY;
             }
+            let changed = async {
+                failpoint!(async Wait, false);
+                finished.changed().await.is_ok()
+            };
             tokio::select! {
                 biased;
-                changed = finished.changed() => if changed.is_err() { return BUSY },
+                changed = changed => if !changed { return BUSY },
                 () = self.clock.sleep_until(deadline) => return BUSY,
             }
         }
@@ -182,7 +187,7 @@ impl Source {
                         .then(|| document.bytes.clone());
                     self.install(document, Origin::Source(max_age), &settings);
                     if let Some(copy) = copy {
-                        self.write_copy(copy, &settings).await;
+                        way.copying.write(self, copy, &settings).await;
                     }
                 }
                 Err(error) => {
@@ -216,6 +221,7 @@ impl Source {
         way: &mut Way,
         settings: &Arc<KeySourceSettings>,
     ) -> Result<(Document, Option<Duration>), FetchError> {
+        failpoint!(async Fetch, Err(FetchError::Timeout));
         let fetched = match &settings.source {
             KeySource::Discover { issuer } => {
                 let now = self.clock.tick();
@@ -333,20 +339,6 @@ impl Source {
             tracing::warn!(issuer = %self.name, error = %error, failures, retry_in, "jwks.refresh_failed");
         } else {
             tracing::error!(issuer = %self.name, error = %error, failures, retry_in, "jwks.refresh_failed");
-        }
-    }
-
-    async fn write_copy(&self, document: Vec<u8>, settings: &Arc<KeySourceSettings>) {
-        let fetched_at = self.clock.now().unix;
-        let settings = Arc::clone(settings);
-        let written = tokio::task::spawn_blocking(move || match &settings.cache {
-            Some(path) => last_good::write(path, &settings, document, fetched_at),
-            None => Ok(()),
-        })
-        .await
-        .unwrap_or_else(|error| Err(error.into()));
-        if let Err(error) = written {
-            tracing::warn!(issuer = %self.name, error = %error, "jwks.cache_not_written");
         }
     }
 

@@ -32,6 +32,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, index: usize, accepted: Accepted) 
     let recorder = worker.recorder(index);
     let counted = Counted::new(&worker, index);
     let place = counted.place;
+    failpoint!(Serve);
     if let Err(ended) = within_cap(&worker, index, accepted, place).await {
         tracing::debug!(error = %ended, "connection.ended");
         if let (Some(recorder), Some(reason)) = (recorder, ended.reason()) {
@@ -110,7 +111,12 @@ async fn within_cap(
     }
     let (stream, client_certificate) = match (&inbound.tls, accepted.into_stream()?) {
         (Some(config), Stream::Tcp(tcp)) => {
-            let handshake = tokio_rustls::TlsAcceptor::from(Arc::clone(config)).accept(tcp);
+            let handshake = async {
+                failpoint!(async TlsHandshake, Err(std::io::ErrorKind::Other.into()));
+                tokio_rustls::TlsAcceptor::from(Arc::clone(config))
+                    .accept(tcp)
+                    .await
+            };
             let tls = tokio::select! {
                 tls = handshake => tls.map_err(Ended::Tls)?,
                 () = worker.shared.clock.sleep(inbound.settings.timeouts.header) => return Err(Ended::Handshake),
@@ -141,10 +147,14 @@ async fn speak(
     mut guard: Guard<Stream>,
     limits: &Limits,
 ) -> Result<(), Ended> {
+    let preface = async {
+        failpoint!(async Preface, Err(std::io::ErrorKind::Other.into()));
+        guard.preface().await
+    };
     let preface = tokio::select! {
         biased;
         // What a client has sent before the drain is served.
-        preface = guard.preface() => preface?,
+        preface = preface => preface?,
         () = state.killed() => return Err(Ended::Killed),
         () = worker.shared.closing() => return Ok(()),
     };

@@ -97,14 +97,14 @@ impl Body for RequestBody {
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
-        let frame = match Pin::new(incoming).poll_frame(cx) {
+        let frame = match poll_request(incoming, cx) {
             Poll::Pending => {
                 self.exchange.request_awaited();
                 return Poll::Pending;
             }
             Poll::Ready(Some(Err(error))) => {
                 self.exchange.request_broke();
-                return Poll::Ready(Some(Err(error.into())));
+                return Poll::Ready(Some(Err(error)));
             }
             Poll::Ready(Some(Ok(frame))) => frame,
             Poll::Ready(None) => {
@@ -138,6 +138,16 @@ impl Body for RequestBody {
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
+}
+
+fn poll_request(
+    incoming: &mut Incoming,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    failpoint!(poll RequestBody, Poll::Ready(Some(Err(BodyError::Expired))));
+    Pin::new(incoming)
+        .poll_frame(cx)
+        .map(|frame| frame.map(|frame| frame.map_err(Into::into)))
 }
 
 /// A response body on its way to the caller. The exchange ends when it is dropped.
@@ -233,6 +243,7 @@ impl Theirs {
             exchange.expired();
             return Poll::Ready(Some(Err(BodyError::Expired)));
         }
+        failpoint!(poll ResponseBody, Poll::Ready(Some(Err(BodyError::Expired))));
         match Pin::new(&mut self.incoming).poll_frame(cx) {
             Poll::Pending => {
                 exchange.upstream_waits();

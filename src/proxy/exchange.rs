@@ -369,6 +369,19 @@ impl Exchange {
 }
 
 impl Exchange {
+    /// What ended a request that has neither a refusal nor the head of an answer: its caller left, or a bug of ours. It
+    /// was not allowed, whatever became of the decision.
+    fn cut(&self) -> Option<Rejection> {
+        let answered = self.status.get() != 0 || self.rejection.borrow().is_some();
+        (!answered).then(|| {
+            if std::thread::panicking() {
+                Rejection::Internal
+            } else {
+                Rejection::ClientGone
+            }
+        })
+    }
+
     fn record(&self) {
         let Some(recorder) = self.worker.recorder(self.connection.listener()) else {
             return;
@@ -380,9 +393,11 @@ impl Exchange {
         }
         let facts = self.facts.borrow();
         let rejection = self.rejection.borrow();
+        let cut = self.cut();
+        let rejection = rejection.as_ref().or(cut.as_ref());
         let observed = self.observed.borrow();
         let trace = self.trace.borrow();
-        let decision = Decision::of(rejection.as_ref());
+        let decision = Decision::of(rejection);
         // Formatted only for a record that is written.
         let written = recorder.writes(decision) || observed.is_some();
         let id = written.then(|| self.id());
@@ -397,9 +412,12 @@ impl Exchange {
             generation: self.generation,
             trace_id: trace.as_deref(),
             span: self.span.get(),
-            rejection: rejection.as_ref(),
+            rejection,
             observed: observed.as_ref(),
-            status: self.status.get(),
+            status: match &cut {
+                Some(cut) => cut.status().as_u16(),
+                None => self.status.get(),
+            },
             peer: Some(self.connection.facts().peer),
             duration: now.tick.since(self.started),
             upstream: self

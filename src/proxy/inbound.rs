@@ -63,22 +63,30 @@ impl Way<'_> {
         request: Request<Incoming>,
         now: Now,
     ) -> Result<Response<ResponseBody>, Ended> {
+        failpoint!(Snapshot, Err(Rejection::Internal.into()));
         let inbound = self
             .snapshot
             .inbound(self.connection.listener())
             .ok_or(Rejection::Internal)?;
+        failpoint!(Take, Err(Rejection::Internal.into()));
         let (parts, sealed) = Sealed::take(request, self.connection)?;
         self.exchange.admit(inbound)?;
+        failpoint!(Admit, Err(Rejection::Internal.into()));
         let body_follows = !sealed.body.is_end_stream();
+        failpoint!(Read, Err(Rejection::Internal.into()));
         let request = Canonical::parse(parts, sealed, self.connection.facts(), &inbound.rules)?
             .with_body(body_follows);
+        failpoint!(Route, Err(Rejection::Internal.into()));
         let routed = request.route(&self.snapshot.policy, now)?;
         if routed.is_preflight_to_answer() {
             return Ok(self.answer_preflight(&routed, inbound));
         }
         let (known, now) = self.identify(routed, now).await?;
+        failpoint!(Authorize, Err(Rejection::Internal.into()));
         let allowed = known.authorize(now)?;
+        failpoint!(Vouch, Err(Rejection::Internal.into()));
         let vouched = allowed.vouch(&self.snapshot.identity, now)?;
+        failpoint!(Pool, Err(Rejection::Internal.into()));
         let pool = self.worker.pool(inbound).ok_or(Rejection::Internal)?;
         Ok(upstream::forward(vouched, inbound, pool, self.exchange).await?)
     }
@@ -102,6 +110,7 @@ impl Way<'_> {
         let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
         let (mut routed, mut now) = (routed, now);
         for _ in 0..3 {
+            failpoint!(Identify, Err(routed.refuse(Rejection::Internal)));
             // The cache is not held while waiting: other requests of this worker need it.
             let identified = authn::identify(routed, issuers, &mut self.worker.tokens(), now);
             let (waiting, wanted) = match identified {
@@ -120,6 +129,7 @@ impl Way<'_> {
                 Obtained::Absent => unknown,
                 Obtained::Unavailable { retry_after } => Rejection::KeysUnavailable { retry_after },
             };
+            failpoint!(GiveUp, Err(waiting.refuse(Rejection::Internal)));
             return authn::give_up(waiting, rejection, issuers, now).map(|known| (known, now));
         }
         authn::give_up(routed, unknown, issuers, now).map(|known| (known, now))

@@ -76,6 +76,10 @@ impl Ended {
             facts,
             body,
         } = *self.0;
+        failpoint!(
+            Render,
+            Response::new(ResponseBody::ours(bytes::Bytes::new(), Rc::clone(exchange)))
+        );
         let route = facts.as_ref().and_then(|facts| facts.route.as_ref());
         let inbound = snapshot.inbound(connection.listener());
         let template = route
@@ -142,6 +146,7 @@ impl ConnectionState {
 
 async fn discard(mut body: Incoming, clock: Clock) {
     let reading = async {
+        failpoint!(async Discard);
         let mut left = DISCARD_BYTES;
         while let Some(Ok(frame)) =
             std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await

@@ -41,6 +41,7 @@ pub(crate) async fn forward(
 ) -> Result<Response<ResponseBody>, Rejection> {
     let (mut granted, identity, sealed) = vouched.open(&Opener(()));
     let Sealed { body, upgrade } = sealed;
+    failpoint!(Open, Err(Rejection::Internal));
     let limit = granted
         .route
         .body_bytes()
@@ -54,6 +55,7 @@ pub(crate) async fn forward(
     let request = head(&granted, headers);
     let (wanted, route) = (granted.head.upgrade.clone(), Arc::clone(&granted.route));
     exchange.granted(granted);
+    failpoint!(Head, Err(Rejection::Internal));
     if limit.is_some_and(|limit| declared > limit) {
         return Err(Rejection::Malformed(Malformed::BodyTooLarge));
     }
@@ -67,6 +69,7 @@ pub(crate) async fn forward(
         exchange,
     };
     let (answer, lease) = sending.watched(request, deadline).await?;
+    failpoint!(Answer, Err(Rejection::UpstreamInvalid));
     exchange.upstream_answered(answer.status());
     let (mut parts, body) = answer.into_parts();
     if response::quarrels(&parts.headers) {
@@ -283,6 +286,7 @@ impl Sending<'_> {
                     self.inbound.settings.upstream.address,
                     UpstreamAddress::Https { .. }
                 );
+                failpoint!(async Send2, Err(Unsent::Final(Rejection::UpstreamUnreachable)));
                 let sent = sender.try_send_request(for_http2(request, tls)).await;
                 sent.map(|answer| (answer, Some(Lease::of_stream(stream))))
                     .map_err(|mut error| match error.take_message() {
@@ -300,6 +304,7 @@ impl Sending<'_> {
                     .then(|| replayable(&request))
                     .flatten();
                 connection.meter.expect_head();
+                failpoint!(async Send, Err(Unsent::Final(Rejection::UpstreamUnreachable)));
                 match connection.sender.try_send_request(request).await {
                     Ok(answer) => {
                         connection.meter.head_came();

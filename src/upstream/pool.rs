@@ -196,6 +196,7 @@ impl Pool {
             return Some(shared.stream());
         }
         loop {
+            failpoint!(Reuse, None);
             let mut idle = self.state.borrow_mut().idle.pop()?;
             if now.since(idle.since) >= most {
                 // Older ones lie below.
@@ -220,6 +221,7 @@ impl Pool {
         within: Duration,
     ) -> Result<Connection, Rejection> {
         let connecting = async {
+            failpoint!(async Connect, Err(Rejection::UpstreamUnreachable));
             let (stream, protocol) = target.connect().await.map_err(|error| {
                 tracing::debug!(%error, "upstream.connect_failed");
                 Rejection::UpstreamUnreachable
@@ -243,6 +245,7 @@ impl Pool {
         let io = TokioIo::new(Metered::new(stream, meter.clone()));
         match protocol {
             Protocol::Http1 => {
+                failpoint!(async Handshake, Err(Rejection::UpstreamUnreachable));
                 let (sender, driver) = http1::Builder::new()
                     .max_header_size(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX))
                     .handshake(io)
@@ -268,6 +271,7 @@ impl Pool {
                 })
             }
             Protocol::Http2 => {
+                failpoint!(async Handshake2, Err(Rejection::UpstreamUnreachable));
                 let (sender, mut driver) = http2::Builder::new(LocalExecutor)
                     .max_header_list_size(HEAD_BYTES)
                     .initial_stream_window_size(STREAM_WINDOW)

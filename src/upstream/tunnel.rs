@@ -33,6 +33,7 @@ pub(super) fn open(
     lease: Option<Lease>,
     exchange: &Rc<Exchange>,
 ) -> Result<Response<ResponseBody>, Rejection> {
+    failpoint!(Upgrade, Err(Rejection::UpstreamInvalid));
     let (Some(wanted), Some(downstream)) = (wanted, downstream) else {
         return Err(Rejection::UpstreamInvalid);
     };
@@ -55,6 +56,7 @@ pub(super) fn open(
     };
     exchange.upgraded(async move {
         let _lease = lease;
+        failpoint!(async Tunnel);
         let (Ok(downstream), Ok(upstream)) = tokio::join!(downstream, upstream) else {
             return;
         };
