@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::{Algorithm, Issuer, Issuers, KeyIdRule, KeySet, KeyState, Verified};
+use zeroize::Zeroizing;
+
 use crate::clock::Now;
 
 #[cfg(test)]
@@ -47,7 +49,8 @@ pub(super) struct Verdict {
 
 struct Entry {
     hash: u64,
-    token: Box<[u8]>,
+    /// Wiped when it leaves.
+    token: Zeroizing<Box<[u8]>>,
     /// The issuer as it is defined now; refreshed after a reload that did not change it.
     issuer: Arc<Issuer>,
     verdict: Verdict,
@@ -129,7 +132,7 @@ impl TokenCache {
         let hash = self.hash(token);
         let at = *self.by_hash.get(&hash)?;
         let entry = self.slots.get_mut(at)?.as_mut()?;
-        if *entry.token != *token {
+        if **entry.token != *token {
             return None;
         }
         if entry.stands(issuers, now) {
@@ -156,7 +159,7 @@ impl TokenCache {
         self.make_room(weight);
         let entry = Entry {
             hash,
-            token: token.into(),
+            token: Zeroizing::new(token.into()),
             issuer: Arc::clone(&verdict.verified.issuer),
             verdict,
             weight,

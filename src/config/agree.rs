@@ -49,7 +49,7 @@ fn compare(node: &Node, second: &Second, report: &mut Report) {
         (Value::Scalar(scalar), other) => match (scalar.kind, other) {
             (Kind::Null, Second::Null) => true,
             (Kind::Flag, Second::Bool(flag)) => scalar.text.eq_ignore_ascii_case("true") == *flag,
-            (Kind::Text, Second::String(text)) => *text == scalar.text,
+            (Kind::Text, Second::String(text)) => *text == *scalar.text,
             (Kind::Integer, Second::Number(number)) => {
                 number.is_u64() || number.is_i64() || scalar.text.len() > 18
             }

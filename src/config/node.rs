@@ -1,5 +1,7 @@
 //! A document as a tree in which every key and value knows its line, column and path.
 
+use zeroize::Zeroizing;
+
 use super::problem::Place;
 
 /// A value and its place.
@@ -25,13 +27,22 @@ pub(crate) struct Entry {
     pub(crate) value: Node,
 }
 
-/// A scalar: its text, and what YAML makes of it.
-#[derive(Clone, Debug)]
+/// A scalar: its text, which may be a secret and is wiped when dropped, and what YAML makes of it.
+#[derive(Clone)]
 pub(crate) struct Scalar {
-    pub(crate) text: String,
+    pub(crate) text: Zeroizing<String>,
     pub(crate) kind: Kind,
     /// Part of the text came from the environment or a file: it is not shown, and is text whatever it looks like.
     pub(crate) substituted: bool,
+}
+
+impl std::fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scalar")
+            .field("kind", &self.kind)
+            .field("substituted", &self.substituted)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Types of the YAML 1.2 core schema.

@@ -105,7 +105,7 @@ impl<'text> Reader<'_, 'text> {
                     Kind::Text
                 };
                 Value::Scalar(Scalar {
-                    text: text.into_owned(),
+                    text: text.into_owned().into(),
                     kind,
                     substituted: false,
                 })
@@ -218,7 +218,7 @@ impl<'text> Reader<'_, 'text> {
                 return Ok(None);
             }
         };
-        if key.text == "<<" {
+        if *key.text == "<<" {
             self.report.error_try(
                 &node.at,
                 "merge keys (`<<`) are not read",
@@ -229,8 +229,8 @@ impl<'text> Reader<'_, 'text> {
         if key.kind != Kind::Text {
             self.report.error_try(
                 &node.at,
-                format!("YAML does not read the key `{}` as text", key.text),
-                format!("quote it: \"{}\"", key.text),
+                format!("YAML does not read the key `{}` as text", *key.text),
+                format!("quote it: \"{}\"", *key.text),
             );
             return Ok(None);
         }
@@ -238,13 +238,13 @@ impl<'text> Reader<'_, 'text> {
             self.report
                 .error(&node.at, "substitution is done in values, never in keys");
         }
-        Ok(Some(key.text))
+        Ok(Some(key.text.to_string()))
     }
 }
 
 fn null() -> Value {
     Value::Scalar(Scalar {
-        text: String::new(),
+        text: String::new().into(),
         kind: Kind::Null,
         substituted: false,
     })

@@ -70,7 +70,7 @@ fn mismatch(node: &Node, shape: &Shape, report: &mut Report) {
                         && wants_text(shape)
                         && !node.at.holds_secret() =>
                 {
-                    Some(format!("quote it if it is text: \"{}\"", scalar.text))
+                    Some(format!("quote it if it is text: \"{}\"", *scalar.text))
                 }
                 (Value::Scalar(scalar), Shape::Flag)
                     if matches!(
@@ -150,7 +150,7 @@ fn text(node: &Node, format: Format, report: &mut Report) {
 
 /// What was substituted may be a secret: the reason must not quote it.
 fn hide_substituted(scalar: &Scalar, format: Format, reason: String) -> String {
-    if scalar.substituted && !scalar.text.is_empty() && reason.contains(&scalar.text) {
+    if scalar.substituted && !scalar.text.is_empty() && reason.contains(scalar.text.as_str()) {
         format!("the substituted text is not {}", format.noun())
     } else {
         reason

@@ -35,7 +35,7 @@ pub(crate) fn substitute(
                 at: &node.at,
                 filled: false,
             };
-            scalar.text = filler.fill(&scalar.text);
+            scalar.text = filler.fill(&scalar.text).into();
             scalar.substituted = filler.filled;
         }
         Value::Scalar(_) => {}

@@ -6,4 +6,5 @@ mod commands;
 mod forgery;
 mod places;
 mod process;
+mod types;
 mod uniform;

@@ -163,8 +163,8 @@ pub(super) fn json(node: &Node) -> Json {
             Kind::Null => Json::Null,
             Kind::Flag => Json::Bool(scalar.text.eq_ignore_ascii_case("true")),
             Kind::Integer | Kind::Float => serde_json::from_str(&scalar.text)
-                .unwrap_or_else(|_| Json::String(scalar.text.clone())),
-            Kind::Text => Json::String(scalar.text.clone()),
+                .unwrap_or_else(|_| Json::String(scalar.text.to_string())),
+            Kind::Text => Json::String(scalar.text.to_string()),
         },
     }
 }
