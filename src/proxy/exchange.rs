@@ -51,7 +51,7 @@ struct Request {
     awaited: Cell<Option<Tick>>,
     /// Set when the answer has ended before the request: when bytes came last since.
     lingers: Cell<Option<Tick>>,
-    /// The connection to the upstream meanwhile.
+    /// The connection to the upstream meanwhile; nobody uses it again.
     lease: RefCell<Option<Lease>>,
     ended: Cell<bool>,
     fault: Cell<Option<RequestFault>>,
@@ -293,7 +293,9 @@ impl Exchange {
         }
     }
 
-    /// The upstream's answer has ended. Its connection may be used again when the request has ended, too.
+    /// The upstream's answer has ended. Its connection is used again if the request had ended before: an upstream that
+    /// answers without having read the body may take it for the next request, and its answer to that one would be the
+    /// next caller's.
     pub(crate) fn answer_passed(&self, lease: Option<Lease>) {
         self.response_ended();
         if self.request.ended.get() {
@@ -442,11 +444,6 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.answer_over();
         self.connection.request_over(self.response.begun.get());
-        if self.request.ended.get()
-            && let Some(lease) = self.request.lease.take()
-        {
-            lease.give_back();
-        }
         if self.admitted.get() {
             self.worker.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         }

@@ -223,6 +223,11 @@ impl Exchange<'_> {
         self.stream.peek()
     }
 
+    /// Waits for more bytes and takes them as they are; empty at the end.
+    pub fn next_bytes(&mut self) -> io::Result<Vec<u8>> {
+        self.stream.take_some()
+    }
+
     /// Echoes raw bytes until the end.
     pub fn echo_raw(&mut self) -> io::Result<Next> {
         loop {

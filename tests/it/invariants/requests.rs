@@ -311,6 +311,54 @@ fn invariant_32_answers_go_to_those_who_asked() {
     }
 }
 
+/// An upstream that answers before it reads a body, and then takes the body for a request, must not give its answer to the
+/// next caller (an early-response gadget).
+#[test]
+fn invariant_32_a_connection_that_answered_before_the_request_had_ended_is_not_used_again() {
+    let smuggled = "GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
+    let upstream = Upstream::scripted(|exchange| match exchange.request.target.as_str() {
+        "/any/early" => {
+            exchange.write("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nearly")?;
+            Ok(Next::KeepAlive)
+        }
+        "/smuggled" => {
+            if !exchange.next_bytes()?.is_empty() {
+                exchange.write("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nforged")?;
+            }
+            Ok(Next::Close)
+        }
+        _ => exchange.echo(),
+    });
+    let bed = standard::setup().upstream(upstream).start();
+    let token = bed.token().sign();
+    let mut client = bed.proxy.connect();
+    client.send(format!(
+        "POST /any/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-length: 4\r\n\r\nabcd"
+    ));
+    assert_eq!(client.read().status, 200, "the positive twin");
+    let early = Request::post("/any/early", smuggled).bearer(&token);
+    let bytes = early.bytes();
+    let (head, body) = bytes.split_at(bytes.len() - smuggled.len());
+    client.send(head);
+    assert_eq!(client.read().body, b"early");
+    client.send(body);
+    // The body has passed when the upstream has taken it for a request.
+    bed.upstream.await_requests(3);
+    let next = bed.send(&Request::get("/public"));
+    assert_eq!(next.header("x-target"), Some("/public"), "{}", next.text());
+    let of: Vec<_> = bed
+        .upstream
+        .requests()
+        .iter()
+        .map(|request| (request.target.clone(), request.connection))
+        .collect();
+    assert_eq!(
+        of[1].1, of[0].1,
+        "a connection that is clean is used again: {of:?}"
+    );
+    assert_ne!(of[3].1, of[1].1, "{of:?}");
+}
+
 #[test]
 fn invariant_32_a_broken_upstream_connection_is_not_used_again() {
     for after in [
