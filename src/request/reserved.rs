@@ -128,6 +128,12 @@ impl ReservedNames {
                 return *kind;
             }
         }
+        // `x_auth_sub` and `x.auth.sub` become `X-Auth-Sub` to CGI, WSGI and their kin. Before the prefixes: nobody is
+        // trusted to say `x-forwarded-user_id` where `x-forwarded-user-id` is ours.
+        let plain = |byte: u8| byte == b'-' || byte.is_ascii_alphanumeric();
+        if !name.bytes().all(plain) {
+            return Kind::Reserved;
+        }
         if name.starts_with("x-forwarded-") {
             return Kind::FromTrusted;
         }
@@ -135,13 +141,7 @@ impl ReservedNames {
         if name.starts_with("x-envoy-") {
             return Kind::Reserved;
         }
-        // `x_auth_sub` and `x.auth.sub` become `X-Auth-Sub` to CGI, WSGI and their kin.
-        let plain = |byte: u8| byte == b'-' || byte.is_ascii_alphanumeric();
-        if name.bytes().all(plain) {
-            Kind::Keep
-        } else {
-            Kind::Reserved
-        }
+        Kind::Keep
     }
 }
 

@@ -102,6 +102,26 @@ fn invariant_19_reserving_what_a_trusted_proxy_may_set_reserves_it_from_that_pro
 }
 
 #[test]
+fn invariant_19_a_trusted_proxy_passes_no_other_spelling_of_an_x_forwarded_identity_header() {
+    let rules = RequestRules {
+        reserved: std::sync::Arc::new(ReservedNames::new([HeaderName::from_static(
+            "x-forwarded-user-id",
+        )])),
+        ..rules()
+    };
+    let rows = [
+        ("x-forwarded-user_id", "evil"),
+        ("x-forwarded-user.id", "evil"),
+        ("x-forwarded-user-id", "evil"),
+        ("x-forwarded-host", "a"),
+    ];
+    let mut map = fields(&rows);
+    let peer = "10.1.1.1".parse().unwrap();
+    sift(&mut map, Version::HTTP_11, peer, &rules).unwrap();
+    assert_eq!(map, fields(&[("x-forwarded-host", "a")]));
+}
+
+#[test]
 fn invariant_07_overrides_are_dropped() {
     let always = [
         "x-http-method-override",
