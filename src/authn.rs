@@ -6,6 +6,8 @@
 mod cache;
 mod claims;
 mod credential;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod issuer;
 mod json;
 mod key_set;

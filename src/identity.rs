@@ -333,7 +333,7 @@ impl IdentityHeaders {
 
     /// Puts them into `headers`, instead of whatever is there under a reserved name: what is not said about this caller
     /// is not there afterwards, however it came in.
-    pub fn set_on(self, headers: &mut HeaderMap) {
+    pub fn set_on(&self, headers: &mut HeaderMap) {
         if let Some(statement) = &self.statement {
             for absent in statement.absent() {
                 headers.remove(absent);
@@ -404,6 +404,14 @@ impl<B> Vouched<B> {
     #[must_use]
     pub const fn allowed(&self) -> &Allowed<B> {
         &self.allowed
+    }
+
+    /// What the upstream will be told.
+    #[cfg(any(test, feature = "fuzzing"))]
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn identity(&self) -> &IdentityHeaders {
+        &self.identity
     }
 
     /// Opens the request for forwarding.

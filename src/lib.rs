@@ -38,6 +38,9 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod drain;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod identity;
 pub mod jwks;
 pub mod listener;
@@ -48,3 +51,7 @@ pub mod request;
 pub mod snapshot;
 pub mod telemetry;
 pub mod upstream;
+
+// The properties under `fuzz/src` name the crate as its users do.
+#[cfg(test)]
+extern crate self as countersign;

@@ -1,6 +1,8 @@
 //! Listeners: bind, accept, TLS, limits and deadlines.
 
 mod bind;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 mod guard;
 mod serve;
 mod sources;

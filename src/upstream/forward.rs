@@ -47,7 +47,7 @@ pub(crate) async fn forward(
         .body_bytes()
         .or(inbound.settings.limits.body_bytes);
     let passage = passage(&granted, inbound, exchange);
-    let headers = headers(&mut granted, identity, inbound, exchange);
+    let headers = headers(&mut granted, &identity, inbound, exchange);
     let declared = granted
         .head
         .content_length
@@ -113,7 +113,7 @@ fn passage(granted: &Granted, inbound: &Inbound, exchange: &Exchange) -> Passage
 /// The fields that go upstream: the client's, those of the hop, and last the identity, which replaces all.
 fn headers(
     granted: &mut Granted,
-    identity: IdentityHeaders,
+    identity: &IdentityHeaders,
     inbound: &Inbound,
     exchange: &Exchange,
 ) -> HeaderMap {
