@@ -82,6 +82,11 @@ fn invariant_18_exactly_one_credential() {
 }
 
 #[test]
+fn invariant_62_what_is_cheap_is_looked_at_first() {
+    judge("order.txt");
+}
+
+#[test]
 fn every_file_of_the_folder_is_judged() {
     for entry in std::fs::read_dir(root().join(FOLDER)).expect("the folder") {
         let name = entry.expect("an entry").file_name();
