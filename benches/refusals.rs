@@ -149,6 +149,13 @@ fn token(keys: &Keys, kind: &str) -> Option<(String, Option<&'static str>)> {
     Some(match kind {
         "accepted RS256" => (good("RS256"), None),
         "accepted ES256" => (good("ES256"), None),
+        // As one from an issuer that says all groups.
+        "accepted RS256, 16 KiB" => {
+            let groups: Vec<String> = (0..282)
+                .map(|n| format!("{n:08x}-0000-4000-8000-{n:012x}"))
+                .collect();
+            (with("groups", json!(groups)), None)
+        }
         "bad signature RS256" => (bomb("\"x\":0"), Some("token_signature")),
         "bad signature ES256" => {
             let good = good("ES256");
@@ -199,17 +206,29 @@ fn token(keys: &Keys, kind: &str) -> Option<(String, Option<&'static str>)> {
         ),
         "numbers" => (
             bomb(&many("\"x\":[0", ",0", "]", 5_700)),
-            Some("token_signature"),
+            Some("token_malformed"),
         ),
         "texts" => (
             bomb(&many("\"x\":[\"\"", ",\"\"", "]", 3_800)),
-            Some("token_signature"),
+            Some("token_malformed"),
         ),
         "lists" => (
             bomb(&many("\"x\":[[]", ",[]", "]", 3_800)),
-            Some("token_signature"),
+            Some("token_malformed"),
         ),
-        "names" => (bomb(&names(1_100)), Some("token_signature")),
+        "values and a text" => {
+            let text = "x".repeat(9_400);
+            (
+                bomb(&many(
+                    &format!("\"y\":\"{text}\",\"x\":[0"),
+                    ",0",
+                    "]",
+                    1_000,
+                )),
+                Some("token_signature"),
+            )
+        }
+        "names" => (bomb(&names(1_100)), Some("token_malformed")),
         "digits" => (
             bomb(&many("\"nbf\":-1", "0", "", 11_500)),
             Some("token_signature"),
@@ -221,15 +240,16 @@ fn token(keys: &Keys, kind: &str) -> Option<(String, Option<&'static str>)> {
             let payload = encode(claims().to_string());
             (
                 format!("{}.{payload}.{signature}", encode(header)),
-                Some("token_signature"),
+                Some("token_malformed"),
             )
         }
         _ => return None,
     })
 }
 
-const KINDS: [&str; 23] = [
+const KINDS: [&str; 25] = [
     "accepted RS256",
+    "accepted RS256, 16 KiB",
     "accepted ES256",
     "bad signature RS256",
     "bad signature ES256",
@@ -248,6 +268,7 @@ const KINDS: [&str; 23] = [
     "escapes",
     "numbers",
     "texts",
+    "values and a text",
     "lists",
     "names",
     "digits",

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Instructions for each kind of refused token, beside an accepted RS256 token (invariant 62). Needs valgrind.
+# Instructions for each kind of refused token, beside accepted RS256 tokens of an ordinary and of the largest size (invariant
+# 62). Needs valgrind.
 # The whole of a request up to its verdict is counted, no sockets; what starts the program is subtracted.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -12,10 +13,12 @@ instructions() {
 }
 
 accepted=0
+large=1
 "$program" | while read -r kind; do
     few="$(instructions "$kind" 10)"
     many="$(instructions "$kind" 60)"
     each=$(((many - few) / 50))
     [ "$kind" != "accepted RS256" ] || accepted=$each
-    printf '%-24s %9d  %5d %%\n' "$kind" "$each" $((each * 100 / accepted))
+    [ "$kind" != "accepted RS256, 16 KiB" ] || large=$each
+    printf '%-24s %9d  %5d %%  %5d %%\n' "$kind" "$each" $((each * 100 / accepted)) $((each * 100 / large))
 done

@@ -14,7 +14,7 @@ impl Claims {
     /// # Errors
     /// The text is not one strict JSON object.
     pub fn parse(text: &[u8]) -> Result<Self, super::JsonError> {
-        match Json::parse(text)? {
+        match Json::parse_of_token(text)? {
             Json::Object(members) => Ok(Self(members)),
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {
                 Err(super::JsonError::Syntax)

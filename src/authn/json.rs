@@ -12,6 +12,10 @@ mod tests;
 /// Deepest nesting that is read.
 const MAX_DEPTH: usize = 16;
 
+/// Most values of a part of a token. Each costs an allocation or two; without a bound, 16 KiB of `0,0,0…` that nobody signed
+/// would cost several times what verifying a token of that size does (invariant 62).
+const MAX_TOKEN_VALUES: usize = 1024;
+
 /// A JSON value. `Debug` tells its kind only: claims are not for logs.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Json {
@@ -46,6 +50,9 @@ pub enum JsonError {
     /// Nested more than 16 levels.
     #[error("nested too deep")]
     Depth,
+    /// A part of a token has more than 1024 values, those in lists and objects included.
+    #[error("more than 1024 values")]
+    Values,
     /// An object has two members of one name (RFC 8259 section 4 leaves the meaning open).
     #[error("duplicate member name")]
     Duplicate,
@@ -57,8 +64,21 @@ impl Json {
     /// # Errors
     /// The text is not JSON as this module demands it.
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
+        Self::parse_at_most(usize::MAX, text)
+    }
+
+    /// Reads the header or the payload of a token: [`parse`](Self::parse), with a bound on the number of values.
+    pub(super) fn parse_of_token(text: &[u8]) -> Result<Self, JsonError> {
+        Self::parse_at_most(MAX_TOKEN_VALUES, text)
+    }
+
+    fn parse_at_most(values: usize, text: &[u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(text).map_err(|_| JsonError::Encoding)?;
-        let mut reader = Reader { text, at: 0 };
+        let mut reader = Reader {
+            text,
+            at: 0,
+            values,
+        };
         let value = reader.value(0)?;
         reader.skip_space();
         if reader.at == text.len() {
@@ -192,6 +212,8 @@ impl std::fmt::Debug for Members {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    /// How many more values there may be.
+    values: usize,
 }
 
 impl Reader<'_> {
@@ -217,6 +239,7 @@ impl Reader<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
+        self.values = self.values.checked_sub(1).ok_or(JsonError::Values)?;
         self.skip_space();
         match self.peek().ok_or(JsonError::Syntax)? {
             b'{' => self.object(depth + 1).map(Json::Object),

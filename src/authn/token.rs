@@ -85,7 +85,7 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
 }
 
 fn object(part: &str) -> Result<Members, TokenFault> {
-    match Json::parse(&decode(part)?) {
+    match Json::parse_of_token(&decode(part)?) {
         Ok(Json::Object(members)) => Ok(members),
         Ok(_) | Err(_) => Err(TokenFault::Malformed),
     }

@@ -87,6 +87,16 @@ fn invariant_57_depth_is_bounded() {
 }
 
 #[test]
+fn invariant_62_values_of_a_token_are_counted() {
+    let list = |values: usize| format!("[0{}]", ",0".repeat(values - 2)).into_bytes();
+    assert!(Json::parse_of_token(&list(1024)).is_ok());
+    assert_eq!(Json::parse_of_token(&list(1025)), Err(JsonError::Values));
+    assert!(Json::parse(&list(100_000)).is_ok());
+    let object = format!("{{\"a\":[{}0]}}", "{\"b\":0},".repeat(511)).into_bytes();
+    assert_eq!(Json::parse_of_token(&object), Err(JsonError::Values));
+}
+
+#[test]
 fn finds_members_by_name_and_by_joined_name() {
     let value = read(r#"{"b":2,"a":1,"a.b":3,"a.b.c":4}"#).unwrap();
     let members = value.as_object().unwrap();
