@@ -57,3 +57,29 @@ pub fn ask(
     }
     peer.answer(1)
 }
+
+/// The outcomes of one raw request with prior knowledge and over TLS, as the first and as the second one of its connection,
+/// behind `GET /health`.
+pub fn ask_everywhere(bed: &super::Bed, fields: &[(&str, &[u8])]) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for second in [false, true] {
+        let plain = Peer::plain(bed.proxy.addr());
+        let tls = Peer::tls(bed.proxy.address("tls"));
+        for mut peer in [plain, tls] {
+            if second {
+                let health: [(&str, &[u8]); 4] = [
+                    (":method", b"GET"),
+                    (":scheme", b"http"),
+                    (":authority", b"api.test"),
+                    (":path", b"/health"),
+                ];
+                peer.send(frames::get(1, &block(&health)));
+                assert_eq!(peer.answer(1), Outcome::Status(200), "the first answer");
+            }
+            let stream = if second { 3 } else { 1 };
+            peer.send(frames::get(stream, &block(fields)));
+            outcomes.push(peer.answer(stream));
+        }
+    }
+    outcomes
+}

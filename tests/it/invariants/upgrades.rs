@@ -1,8 +1,8 @@
 //! Invariant 28: CONNECT, TRACE and protocol upgrades.
 
 use crate::bed::{
-    Bed, Before, Next, Request, Setup, Upstream, contains, forwarded_everywhere,
-    raw_refused_everywhere, refused_everywhere, show,
+    Bed, Next, Request, Setup, Upstream, contains, forwarded_everywhere, raw_refused_everywhere,
+    refused_everywhere, show,
 };
 
 const ROUTES: &str = "
@@ -70,9 +70,8 @@ fn invariant_28_connect_trace_and_unwanted_upgrades_never_reach_the_upstream() {
 
 #[test]
 fn invariant_28_connect_over_http2() {
-    use crate::bed::raw_h2::{Outcome, ask};
-    let bed = Setup::new(ROUTES).start();
-    let before = Before::now(&bed);
+    use crate::bed::raw_h2::{Outcome, ask_everywhere};
+    let bed = Setup::new(ROUTES).tls().start();
     let refused: &[&[(&str, &[u8])]] = &[
         &[(":method", b"CONNECT"), (":authority", b"a:443")],
         &[
@@ -96,22 +95,21 @@ fn invariant_28_connect_over_http2() {
         ],
     ];
     for fields in refused {
-        let outcome = ask(bed.proxy.addr(), fields, None, None);
-        let refused =
-            matches!(outcome, Outcome::Status(400 | 405 | 501)) || outcome.is_refused_below();
-        assert!(refused, "{outcome:?} for {fields:?}");
+        for outcome in ask_everywhere(&bed, fields) {
+            let refused =
+                matches!(outcome, Outcome::Status(400 | 405 | 501)) || outcome.is_refused_below();
+            assert!(refused, "{outcome:?} for {fields:?}");
+        }
     }
-    before.assert_nothing_upstream(&bed, &"CONNECT");
+    let seen = bed.upstream.requests();
+    assert!(seen.iter().all(|request| request.target == "/health"));
     let good: [(&str, &[u8]); 4] = [
         (":method", b"GET"),
         (":scheme", b"http"),
         (":path", b"/x"),
         (":authority", b"a"),
     ];
-    assert_eq!(
-        ask(bed.proxy.addr(), &good, None, None),
-        Outcome::Status(200)
-    );
+    assert_eq!(ask_everywhere(&bed, &good), [Outcome::Status(200); 4]);
 }
 
 fn websocket(bed: &Bed, token: &str) -> String {
