@@ -24,6 +24,8 @@ mod bed;
 #[cfg(test)]
 mod bed_tests;
 #[cfg(test)]
+mod caps;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod docs;

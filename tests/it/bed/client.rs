@@ -66,12 +66,33 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub fn open(address: SocketAddr) -> Self {
-        let stream = tcp(address);
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)
+            .unwrap_or_else(|error| panic!("no connection to {address}: {error}"));
+        Self::with(stream)
+    }
+
+    fn with(stream: TcpStream) -> Self {
+        patient(&stream);
         let plug = Plug::Tcp(stream.try_clone().expect("a clone"));
         Self {
             stream: Buffered::new(Box::new(stream)),
             plug,
         }
+    }
+
+    /// Connects from one of this machine's addresses.
+    pub fn from(local: std::net::IpAddr, address: SocketAddr) -> Self {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::STREAM,
+            None,
+        )
+        .expect("a socket");
+        socket
+            .bind(&SocketAddr::new(local, 0).into())
+            .expect("an address of ours");
+        socket.connect(&address.into()).expect("a connection");
+        Self::with(socket.into())
     }
 
     /// Connects to a Unix socket.
@@ -254,8 +275,12 @@ impl Connection {
 fn tcp(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect_timeout(&address, PATIENCE)
         .unwrap_or_else(|error| panic!("no connection to {address}: {error}"));
+    patient(&stream);
+    stream
+}
+
+fn patient(stream: &TcpStream) {
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     stream.set_nodelay(true).expect("nodelay");
-    stream
 }

@@ -111,6 +111,11 @@ impl Before {
         }
     }
 
+    /// How many requests the upstream had seen.
+    pub const fn requests(&self) -> usize {
+        self.upstream.2
+    }
+
     /// Fails if the upstream has seen anything since.
     #[track_caller]
     pub fn assert_nothing_upstream(&self, bed: &Bed, what: &dyn std::fmt::Debug) {
