@@ -3,7 +3,9 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -22,6 +24,33 @@ pub enum Stream {
     Unix(UnixStream),
     /// TLS over TCP.
     Tls(Box<tokio_rustls::TlsStream<TcpStream>>),
+}
+
+/// Silence after which the system asks whether the other side is still there, how often it asks again, and how many times.
+const ASK_AFTER: Duration = Duration::from_secs(30);
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+#[cfg(target_os = "linux")]
+const ASK_TIMES: u32 = 3;
+
+/// Sends small pieces at once, and finds out within a minute that the other side has vanished without a word (a cable, a
+/// firewall's memory): a stream that waits for it would otherwise wait for ever. On this level, for PINGs of HTTP/2 make
+/// gRPC servers end connections (`too_many_pings`).
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(ASK_AFTER)
+        .with_interval(ASK_AGAIN);
+    #[cfg(target_os = "linux")]
+    let keepalive = keepalive.with_retries(ASK_TIMES);
+    socket.set_tcp_keepalive(&keepalive)?;
+    // The same for what was sent and is not acknowledged.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(Some(ASK_AFTER + ASK_AGAIN * ASK_TIMES))?;
+    Ok(())
 }
 
 impl AsyncRead for Stream {

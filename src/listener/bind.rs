@@ -174,7 +174,7 @@ impl Accepted {
     pub(crate) fn into_stream(self) -> io::Result<Stream> {
         match self {
             Self::Tcp(stream, _) => {
-                stream.set_nodelay(true)?;
+                crate::net::prepare(&stream)?;
                 Ok(Stream::Tcp(stream))
             }
             Self::Unix(stream) => Ok(Stream::Unix(stream)),

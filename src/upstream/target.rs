@@ -132,7 +132,7 @@ impl Target {
         for address in addresses.iter() {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
-                    stream.set_nodelay(true)?;
+                    net::prepare(&stream)?;
                     return Ok(stream);
                 }
                 Err(error) => last = error,

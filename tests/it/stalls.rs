@@ -457,3 +457,39 @@ fn invariant_59_waiting_for_an_upstream_ends_too() {
         }
     });
 }
+
+/// Linux's word for the timer of each connection: 2 is the one that asks whether the other side is still there.
+#[cfg(target_os = "linux")]
+fn timers(local: Option<u16>, remote: Option<u16>) -> Vec<String> {
+    let text = std::fs::read_to_string("/proc/self/net/tcp").expect("connections");
+    let port = |address: &str| {
+        let digits = address.split(':').nth(1).expect("a port");
+        u16::from_str_radix(digits, 16).expect("a port")
+    };
+    let lines = text.lines().skip(1).filter_map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let established = words[3] == "01";
+        let ours = local.is_none_or(|wanted| port(words[1]) == wanted)
+            && remote.is_none_or(|wanted| port(words[2]) == wanted);
+        (established && ours).then(|| words[5].split(':').next().expect("a timer").to_owned())
+    });
+    lines.collect()
+}
+
+/// What vanishes without a word is asked after by the system: a held request would wait for ever otherwise.
+#[cfg(target_os = "linux")]
+#[test]
+fn invariant_59_the_system_asks_whether_the_other_side_is_still_there() {
+    let bed = Setup::new(ROUTES).upstream(upstream()).start();
+    let mut client = bed.proxy.connect();
+    client.send(Request::get("/hold").bytes());
+    bed.upstream.await_requests(1);
+    let asks = |all: Vec<String>| !all.is_empty() && all.iter().all(|timer| timer == "02");
+    eventually("downstream is asked", || {
+        asks(timers(Some(bed.proxy.addr().port()), None))
+    });
+    let port = bed.upstream.address().port();
+    eventually("upstream is asked", || asks(timers(None, Some(port))));
+    // The bed's own ends do not ask: what was seen is the proxy's doing.
+    assert!(!asks(timers(Some(port), None)));
+}
