@@ -1,5 +1,7 @@
 //! The upstream's bytes, metered: what comes before a response head is bounded.
 
+mod frames;
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,8 +10,11 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+pub(super) use frames::HeadAllowance;
+
 use super::lines::HeadLines;
 use crate::net::Stream;
+use frames::Frames;
 
 /// Most bytes of one response head together with the 1xx answers before it. hyper skips any number of 1xx answers
 /// (INVARIANTS 65: a hostile upstream sends a million of them).
@@ -73,23 +78,56 @@ fn begins_final_answer(bytes: &[u8]) -> bool {
         .is_some_and(|rest| matches!(rest, [b' ', b'2'..=b'5']))
 }
 
+/// What is counted of what comes.
+#[derive(Debug)]
+enum Counted {
+    Http1(Meter, HeadLines),
+    Http2(Frames),
+}
+
+impl Counted {
+    /// Counts what one read brought.
+    fn count(&mut self, brought: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Http1(meter, lines) => {
+                if meter.is_untouched() {
+                    *lines = HeadLines::default();
+                }
+                lines.look(brought).map_err(|_| {
+                    io::Error::new(io::ErrorKind::InvalidData, "bare LF in a response head")
+                })?;
+                meter.take(brought)
+            }
+            Self::Http2(frames) => frames.read(brought),
+        }
+    }
+}
+
 /// A stream to the upstream.
 #[derive(Debug)]
 pub(super) struct Metered {
     stream: Stream,
-    meter: Meter,
-    lines: HeadLines,
+    counted: Counted,
     /// The upstream takes no more. It may have answered (413, say) before it closed: what it wrote is read first, and
     /// the end of that ends the connection.
     deaf: bool,
 }
 
 impl Metered {
-    pub(super) fn new(stream: Stream, meter: Meter) -> Self {
+    /// A stream that speaks HTTP/1.
+    pub(super) fn http1(stream: Stream, meter: Meter) -> Self {
+        Self::new(stream, Counted::Http1(meter, HeadLines::over()))
+    }
+
+    /// A stream that speaks HTTP/2.
+    pub(super) const fn http2(stream: Stream, allowance: HeadAllowance) -> Self {
+        Self::new(stream, Counted::Http2(Frames::new(allowance)))
+    }
+
+    const fn new(stream: Stream, counted: Counted) -> Self {
         Self {
             stream,
-            meter,
-            lines: HeadLines::over(),
+            counted,
             deaf: false,
         }
     }
@@ -127,13 +165,7 @@ impl AsyncRead for Metered {
         match Pin::new(&mut this.stream).poll_read(cx, buffer) {
             Poll::Ready(Ok(())) => {
                 let brought = buffer.filled().get(before..).unwrap_or_default();
-                if this.meter.is_untouched() {
-                    this.lines = HeadLines::default();
-                }
-                this.lines.look(brought).map_err(|_| {
-                    io::Error::new(io::ErrorKind::InvalidData, "bare LF in a response head")
-                })?;
-                Poll::Ready(this.meter.take(brought))
+                Poll::Ready(this.counted.count(brought))
             }
             other => other,
         }

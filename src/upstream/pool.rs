@@ -11,7 +11,7 @@ use std::time::Duration;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 
-use super::io::{HEAD_BYTES, Meter, Metered};
+use super::io::{HEAD_BYTES, HeadAllowance, Meter, Metered};
 use super::target::{Protocol, Target};
 use crate::clock::{Clock, Tick};
 use crate::proxy::RequestBody;
@@ -46,10 +46,14 @@ struct Multiplexed {
     most: Rc<Cell<usize>>,
     /// One reference beside ours for every stream.
     streams: Rc<()>,
+    /// What their answers may bring before their bodies.
+    heads: HeadAllowance,
 }
 
 impl Multiplexed {
     fn stream(&self) -> Connection {
+        self.heads
+            .expect_answer(Rc::strong_count(&self.streams).saturating_sub(1));
         Connection::Http2 {
             sender: self.sender.clone(),
             stream: Rc::clone(&self.streams),
@@ -240,65 +244,79 @@ impl Pool {
         stream: crate::net::Stream,
         protocol: Protocol,
     ) -> Result<Connection, Rejection> {
+        match protocol {
+            Protocol::Http1 => Self::handshake_http1(target, stream).await,
+            Protocol::Http2 => self.handshake_http2(target, stream).await,
+        }
+    }
+
+    async fn handshake_http1(
+        target: &Arc<Target>,
+        stream: crate::net::Stream,
+    ) -> Result<Connection, Rejection> {
+        failpoint!(async Handshake, Err(Rejection::UpstreamUnreachable));
         let meter = Meter::default();
         meter.head_came();
-        let io = TokioIo::new(Metered::new(stream, meter.clone()));
-        match protocol {
-            Protocol::Http1 => {
-                failpoint!(async Handshake, Err(Rejection::UpstreamUnreachable));
-                let (sender, driver) = http1::Builder::new()
-                    .max_header_size(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX))
-                    .handshake(io)
-                    .await
-                    .map_err(|_| Rejection::UpstreamUnreachable)?;
-                let abandoned = Rc::new(tokio::sync::Notify::new());
-                let gone = Rc::clone(&abandoned);
-                tokio::task::spawn_local(async move {
-                    tokio::select! {
-                        // The one who waits for the response learns of the error.
-                        ended = driver.with_upgrades() => drop(ended),
-                        () = gone.notified() => {}
-                    }
-                });
-                Ok(Connection::Http1 {
-                    connection: Http1 {
-                        sender,
-                        meter,
-                        target: Arc::clone(target),
-                        abandoned,
-                    },
-                    reused: false,
-                })
+        let io = TokioIo::new(Metered::http1(stream, meter.clone()));
+        let (sender, driver) = http1::Builder::new()
+            .max_header_size(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX))
+            .handshake(io)
+            .await
+            .map_err(|_| Rejection::UpstreamUnreachable)?;
+        let abandoned = Rc::new(tokio::sync::Notify::new());
+        let gone = Rc::clone(&abandoned);
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                // The one who waits for the response learns of the error.
+                ended = driver.with_upgrades() => drop(ended),
+                () = gone.notified() => {}
             }
-            Protocol::Http2 => {
-                failpoint!(async Handshake2, Err(Rejection::UpstreamUnreachable));
-                let (sender, mut driver) = http2::Builder::new(LocalExecutor)
-                    .max_header_list_size(HEAD_BYTES)
-                    .initial_stream_window_size(STREAM_WINDOW)
-                    .initial_connection_window_size(CONNECTION_WINDOW)
-                    .handshake(io)
-                    .await
-                    .map_err(|_| Rejection::UpstreamUnreachable)?;
-                let most = Rc::new(Cell::new(driver.current_max_send_streams()));
-                let told = Rc::clone(&most);
-                tokio::task::spawn_local(poll_fn(move |cx| {
-                    let ended = Pin::new(&mut driver).poll(cx).map(drop);
-                    told.set(driver.current_max_send_streams());
-                    ended
-                }));
-                let shared = Multiplexed {
-                    sender,
-                    most,
-                    streams: Rc::new(()),
-                };
-                let stream = shared.stream();
-                let mut state = self.state.borrow_mut();
-                if Arc::ptr_eq(&state.target, target) {
-                    state.multiplexed.push(shared);
-                }
-                Ok(stream)
-            }
+        });
+        Ok(Connection::Http1 {
+            connection: Http1 {
+                sender,
+                meter,
+                target: Arc::clone(target),
+                abandoned,
+            },
+            reused: false,
+        })
+    }
+
+    async fn handshake_http2(
+        &self,
+        target: &Arc<Target>,
+        stream: crate::net::Stream,
+    ) -> Result<Connection, Rejection> {
+        failpoint!(async Handshake2, Err(Rejection::UpstreamUnreachable));
+        let heads = HeadAllowance::default();
+        let io = TokioIo::new(Metered::http2(stream, heads.clone()));
+        let (sender, mut driver) = http2::Builder::new(LocalExecutor)
+            .max_header_list_size(HEAD_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .handshake(io)
+            .await
+            .map_err(|_| Rejection::UpstreamUnreachable)?;
+        let most = Rc::new(Cell::new(driver.current_max_send_streams()));
+        let told = Rc::clone(&most);
+        tokio::task::spawn_local(poll_fn(move |cx| {
+            let ended = Pin::new(&mut driver).poll(cx).map(drop);
+            told.set(driver.current_max_send_streams());
+            ended
+        }));
+        let shared = Multiplexed {
+            sender,
+            most,
+            streams: Rc::new(()),
+            heads,
+        };
+        let stream = shared.stream();
+        let mut state = self.state.borrow_mut();
+        if Arc::ptr_eq(&state.target, target) {
+            state.multiplexed.push(shared);
         }
+        Ok(stream)
     }
 }
 

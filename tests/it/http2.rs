@@ -4,3 +4,4 @@ mod abuse;
 mod conformance;
 mod holding;
 mod notation;
+mod upstream;
