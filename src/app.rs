@@ -231,3 +231,20 @@ fn raise_open_files() {
 
 #[cfg(not(unix))]
 fn raise_open_files() {}
+
+/// Most connections of callers that the limit of open files has room for, two descriptors each, beside what is kept for
+/// admin, keys and configuration: a proxy that cannot be probed or reloaded any more would be restarted under load.
+#[cfg(unix)]
+fn most_connections() -> usize {
+    const KEPT: u64 = 64;
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX);
+    let room = limit.saturating_sub(KEPT.min(limit / 2)) / 2;
+    usize::try_from(room).unwrap_or(usize::MAX)
+}
+
+#[cfg(not(unix))]
+const fn most_connections() -> usize {
+    usize::MAX
+}

@@ -48,6 +48,8 @@ pub(super) struct Control {
     workers: Vec<JoinHandle<()>>,
     /// Ends when the last worker has ended.
     ended: tokio::sync::mpsc::Receiver<()>,
+    /// Until [`Control::run`] takes them.
+    signals: Option<Signals>,
 }
 
 /// Logs, metrics and spans, as configured.
@@ -72,6 +74,8 @@ impl Control {
         options: Options,
         commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     ) -> Result<(Self, Addresses), StartError> {
+        // Before anything else: a signal that comes while we start is not lost, nor ignored where we are process 1.
+        let signals = Signals::new(options.signals);
         self_test::run().map_err(StartError::SelfTest)?;
         let config = Arc::new(config::load(&options.config, None).map_err(StartError::Config)?);
         let telemetry = Arc::new(telemetry(&options, &config)?);
@@ -100,6 +104,7 @@ impl Control {
             clock: options.clock.clone(),
             drain: drain.signal(),
             connections: AtomicUsize::new(0),
+            most_connections: super::most_connections(),
             in_flight: AtomicUsize::new(0),
             sources: Sources::default(),
         });
@@ -118,6 +123,7 @@ impl Control {
             drain,
             workers,
             ended,
+            signals: Some(signals),
         };
         control.show(&config, admin, probes)?;
         Ok((control, addresses))
@@ -157,7 +163,7 @@ impl Control {
             workers = self.workers.len(),
             "proxy.started"
         );
-        let mut signals = Signals::new(self.options.signals);
+        let mut signals = self.signals.take().unwrap_or_else(|| Signals::new(false));
         self.resolve();
         let clock = self.options.clock.clone();
         let mut resolve_at = clock.tick().plus(RESOLVE);

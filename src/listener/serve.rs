@@ -106,7 +106,7 @@ async fn within_cap(
         .sources
         .enter(peer, limits.connections_per_address)
         .ok_or(Ended::Cap)?;
-    if place >= limits.connections {
+    if place >= limits.connections.min(worker.shared.most_connections) {
         return Err(Ended::Cap);
     }
     let (stream, client_certificate) = match (&inbound.tls, accepted.into_stream()?) {

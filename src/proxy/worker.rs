@@ -35,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) drain: DrainSignal,
     pub(crate) connections: AtomicUsize,
+    /// Most of them that the limit of open files has room for.
+    pub(crate) most_connections: usize,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) sources: Sources,
 }

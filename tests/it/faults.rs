@@ -1,9 +1,13 @@
 //! Faults around the proxy and in it: issuers, upstreams, descriptors, disks, clocks, files.
 
+mod clock;
+mod disk;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod idp_states;
 mod outage;
+mod program;
+mod upstreams;
 
 /// What the program says when a failpoint makes it panic.
 const MARK: &[u8] = b"a failpoint was met";
