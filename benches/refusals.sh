@@ -1,24 +1,21 @@
 #!/usr/bin/env bash
 # Instructions for each kind of refused token, beside accepted RS256 tokens of an ordinary and of the largest size (invariant
 # 62). Needs valgrind.
-# The whole of a request up to its verdict is counted, no sockets; what starts the program is subtracted.
+# The whole of a request up to its verdict is counted, without sockets.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 cargo build --locked --release --bench refusals
 program="$(ls -t target/release/deps/refusals-* | grep -v '\.d$' | head -1)"
 
-instructions() {
-    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$1" "$2" 2>&1 |
-        sed -n 's/.*Collected : \([0-9]*\).*/\1/p'
-}
-
-accepted=0
+each=20
+accepted=1
 large=1
 "$program" | while read -r kind; do
-    few="$(instructions "$kind" 10)"
-    many="$(instructions "$kind" 60)"
-    each=$(((many - few) / 50))
-    [ "$kind" != "accepted RS256" ] || accepted=$each
-    [ "$kind" != "accepted RS256, 16 KiB" ] || large=$each
-    printf '%-24s %9d  %5d %%  %5d %%\n' "$kind" "$each" $((each * 100 / accepted)) $((each * 100 / large))
+    # What is set up, and signed with random numbers, is not counted.
+    all="$(valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect='*refusals*World*judge*' \
+        "$program" "$kind" "$each" 2>&1 | sed -n 's/.*Collected : \([0-9]*\).*/\1/p')"
+    one=$((all / each))
+    [ "$kind" != "accepted RS256" ] || accepted=$one
+    [ "$kind" != "accepted RS256, 16 KiB" ] || large=$one
+    printf '%-24s %9d  %5d %%  %5d %%\n' "$kind" "$one" $((one * 100 / accepted)) $((one * 100 / large))
 done
