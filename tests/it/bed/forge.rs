@@ -234,7 +234,9 @@ impl<'a> Forged<'a> {
             "path" => what.clone_into(&mut self.path),
             "authorization" => self.headers.push(("authorization".into(), what.into())),
             "with" => {
-                let (name, value) = what.split_once(": ").expect("a header");
+                let empty = || Some((what.strip_suffix(':')?, ""));
+                let header = what.split_once(": ").or_else(empty);
+                let (name, value) = header.expect("a header");
                 self.headers.push((name.into(), value.into()));
             }
             _ => panic!("{step}?"),

@@ -33,16 +33,13 @@ fn invariant_18_a_token_in_query_or_cookie_is_none() {
 fn invariant_18_white_space_around_a_credential() {
     let bed = standard();
     let token = bed.token().sign();
-    for (value, reason) in [
-        (format!("Bearer {token} \t"), "token_malformed"),
-        (format!("\t Bearer {token}"), "token_scheme"),
-    ] {
+    for value in [format!("Bearer {token} \t"), format!("\t Bearer {token}")] {
         let request = Request::get("/any/x").header("authorization", &value);
         for variant in Variant::ALL {
             if variant.protocol == Protocol::Http1 {
                 assert_forwarded(&bed, variant, &request);
             } else {
-                assert_refused(&bed, variant, &request, 401, reason);
+                assert_refused(&bed, variant, &request, 400, "malformed_syntax");
             }
         }
     }
