@@ -336,6 +336,20 @@ const FLOODS: &[Flood] = &[
         end: End::Lives,
     },
     Flood {
+        name: "a hundred large answers and a window of one byte",
+        why: "slow reading: a byte of window lets a whole piece of the answer be buffered",
+        settings: &[(4, 1)],
+        run: |peer, _| {
+            let block = Block::request("/large").0;
+            each(peer, 100, |stream| frames::get(stream, &block));
+            for _ in 0..100 {
+                let data = peer.until(|event| matches!(event, Event::Data(_, 1, false)));
+                assert!(!data.is_end(), "every answer begins");
+            }
+        },
+        end: End::Lives,
+    },
+    Flood {
         name: "as many requests as allowed",
         why: "the positive twin",
         settings: &[],
@@ -411,6 +425,9 @@ fn invariant_61_floods_end_in_bounded_memory_and_without_harm_to_others() {
             flood.name,
             flood.why
         );
+        if std::env::var_os("BED_DEBUG").is_some() {
+            eprintln!("{}: {} KiB", flood.name, grown / 1024);
+        }
         let peak = upstream.peak();
         assert!(
             peak <= STREAMS,

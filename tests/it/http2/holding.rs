@@ -5,6 +5,9 @@ use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The length of the answer to `/large`.
+const LARGE: usize = 4 * 1024 * 1024;
+
 /// Answers everything but `/hold`, which it never answers.
 pub struct Holding {
     address: SocketAddr,
@@ -92,11 +95,17 @@ fn serve(mut stream: TcpStream, held: &Mutex<Held>) {
                 held.lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .add(stream);
-            } else if stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello")
-                .is_err()
-            {
-                return;
+            } else {
+                let length = if head.starts_with(b"GET /large") {
+                    LARGE
+                } else {
+                    5
+                };
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                let answer = [head.as_bytes(), &vec![b'a'; length]].concat();
+                if stream.write_all(&answer).is_err() {
+                    return;
+                }
             }
         }
         match stream.read(&mut piece) {
