@@ -63,7 +63,14 @@ const SEGMENTS: &[&str] = &[
     "a", "b", "A", "ab", "%61", "acme", "ACME", "", "x", "%2f", "a;x", "..", "%C3%A9", "a%2fb",
     "%2561", "%zz", "B",
 ];
-const QUERIES: &[&str] = &["", "?q=1", "?access_token=x", "?a=b&%61ccess_token=y", "?"];
+const QUERIES: &[&str] = &[
+    "",
+    "",
+    "?q=1",
+    "?access_token=x",
+    "?a=b&%61ccess_token=y",
+    "?",
+];
 
 /// Bytes that choose.
 pub fn check(data: &[u8]) {
@@ -72,7 +79,7 @@ pub fn check(data: &[u8]) {
     let asked = Asked {
         method: choices.of(METHODS),
         host: choices.of(HOSTS),
-        target: target(&mut choices),
+        target: target(&mut choices, &routes),
         trusted_peer: choices.flag(),
         credential: token::credential(&mut choices),
     };
@@ -91,12 +98,36 @@ pub fn check(data: &[u8]) {
     judge(decide(&policy, &asked), &expected, &asked);
 }
 
-fn target(choices: &mut Choices<'_>) -> String {
-    let count = 1 + choices.next() % 4;
+/// A path that one of the routes means, more often than not; else any.
+fn target(choices: &mut Choices<'_>, routes: &[policy::Route]) -> String {
+    let paths: Vec<&str> = routes
+        .iter()
+        .flat_map(|route| &route.paths)
+        .map(|path| &**path)
+        .collect();
     let mut target = String::new();
-    for _ in 0..count {
+    if choices.next() < 192 && !paths.is_empty() {
+        for piece in choices.of(&paths).split('/').skip(1) {
+            match piece {
+                "**" => {}
+                piece if piece.starts_with('{') => {
+                    target.push('/');
+                    target.push_str(choices.of(SEGMENTS));
+                }
+                "é" => target.push_str("/%C3%A9"),
+                piece => {
+                    target.push('/');
+                    target.push_str(piece);
+                }
+            }
+        }
+    }
+    for _ in 0..[0, 0, 1, 2][choices.next() % 4] {
         target.push('/');
         target.push_str(choices.of(SEGMENTS));
+    }
+    if target.is_empty() {
+        target.push('/');
     }
     target.push_str(choices.of(QUERIES));
     target

@@ -5,7 +5,7 @@ mod upstream;
 mod world;
 
 use std::collections::VecDeque;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
 use super::guard::strict::{self, Message, Reading};
@@ -83,7 +83,9 @@ fn talk(world: &World, bytes: &[u8], asked: &Reading) -> Vec<u16> {
         match socket.read(&mut space) {
             Ok(count) if count > 0 => received.extend_from_slice(&space[..count]),
             Ok(_) => break,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            // libFuzzer's alarm clock.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
             Err(error) => panic!("no answer: {error}; {statuses:?}"),
         }
     }

@@ -75,3 +75,21 @@ corpora! {
     invariant_64_corpus_of_guard_holds: guard,
     invariant_64_corpus_of_end_to_end_holds: end_to_end,
 }
+
+/// Policies, requests and tokens of chance, the same ones every time: what they agree on depends on values that no
+/// corpus which was chosen by coverage keeps.
+#[test]
+fn invariant_64_decisions_about_chance_requests_are_the_oracles() {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    for _ in 0..5000 {
+        let data: Vec<u8> = (0..120)
+            .map(|_| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state.to_le_bytes()[3]
+            })
+            .collect();
+        properties::decide::check(&data);
+    }
+}

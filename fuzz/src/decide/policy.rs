@@ -74,6 +74,8 @@ const NEEDS: &[Need] = &[
     Need::Subject(&["s1"]),
     Need::Scopes(&["read"]),
     Need::Scopes(&["read", "write"]),
+    Need::Scopes(&["write", "read"]),
+    Need::Scopes(&["admin", "read"]),
     Need::AnyScope(&["write", "admin"]),
     Need::Roles(&["r1", "r3"]),
     Need::Groups(&["g1"]),
@@ -163,7 +165,7 @@ fn rule(choices: &mut Choices<'_>) -> Rule {
     Rule {
         caller: [None, Some("w"), Some("v"), Some("u")][shape % 4],
         issuer: if shape & 4 == 0 { "main" } else { "other" },
-        needs: (0..shape / 64).map(|_| choices.of(NEEDS)).collect(),
+        needs: (0..shape / 80).map(|_| choices.of(NEEDS)).collect(),
     }
 }
 

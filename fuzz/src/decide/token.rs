@@ -116,7 +116,7 @@ fn settings(name: &str) -> IssuerSettings {
 /// A value that holds more often than not: the first ones are the good ones.
 fn mostly<T: Copy>(choices: &mut Choices<'_>, good: &[T], bad: &[T]) -> (T, bool) {
     let byte = choices.next();
-    if byte < 200 || bad.is_empty() {
+    if byte < 240 || bad.is_empty() {
         (good[byte % good.len()], true)
     } else {
         (bad[byte % bad.len()], false)
@@ -264,7 +264,7 @@ fn times(
     let at = choices.next() % 16;
     let iat = iats.get(at).copied().unwrap_or(iats[0]);
     let nbfs = [None, Some(NOW), Some(NOW + 10), Some(NOW + 11)];
-    let nbf = nbfs[choices.next() % nbfs.len()];
+    let nbf = nbfs.get(choices.next() % 16).copied().unwrap_or(nbfs[0]);
     *holds &= exp.is_some_and(|exp| NOW < exp + 10);
     *holds &= iat.is_none_or(|iat| iat <= NOW + 10) && nbf.is_none_or(|nbf| nbf <= NOW + 10);
     *holds &= !other || (iat.is_some() && exp.unwrap_or(0) - iat.unwrap_or(0) <= 3600);

@@ -1,6 +1,6 @@
 //! An upstream that reads strictly, remembers what came whole, and answers 204.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ impl Upstream {
         let came = Arc::new(Mutex::new(Came::default()));
         let shared = Arc::clone(&came);
         std::thread::spawn(move || {
-            for socket in listener.incoming().map_while(Result::ok) {
+            for socket in listener.incoming().flatten() {
                 let came = Arc::clone(&shared);
                 std::thread::spawn(move || serve(socket, &came));
             }
@@ -46,10 +46,12 @@ impl Upstream {
 fn serve(mut socket: UnixStream, came: &Mutex<Came>) {
     let mut bytes = Vec::new();
     let mut space = [0; 4096];
-    while let Ok(count) = socket.read(&mut space) {
-        if count == 0 {
-            return;
-        }
+    loop {
+        let count = match socket.read(&mut space) {
+            Ok(count) if count > 0 => count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Ok(_) | Err(_) => return,
+        };
         bytes.extend_from_slice(&space[..count]);
         let mut reading = strict::read(&bytes);
         if reading.refused_head || reading.refused_body || bytes.starts_with(b"\r") {

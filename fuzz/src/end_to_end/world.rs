@@ -72,7 +72,13 @@ log: {{access: none, level: error}}
     }
 
     pub(super) fn connect(&self) -> UnixStream {
-        UnixStream::connect(&self.listener).expect("a listener")
+        loop {
+            match UnixStream::connect(&self.listener) {
+                Ok(socket) => return socket,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => panic!("no listener: {error}"),
+            }
+        }
     }
 }
 
