@@ -240,7 +240,14 @@ impl Stall {
             open_connections(bed) == 1.0
         });
         second(bed, 1);
-        second(bed, 1);
+        // On a busy machine the first bytes may have been read a little after the clock began to move.
+        for _ in 0..self.limit.min(HEADER) {
+            second(bed, 1);
+            if open_connections(bed) == 0.0 {
+                break;
+            }
+            assert_eq!(bed.send(&Request::get("/y")).status, 200);
+        }
         if answer.is_none() && self.answer.is_some() {
             let read = client.read_to("GET");
             let read = read.unwrap_or_else(|error| panic!("{}: {error}", self.what));

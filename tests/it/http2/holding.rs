@@ -33,8 +33,9 @@ impl Held {
         self.streams.push(stream);
         self.all += 1;
         let mut outstanding = self.outstanding();
-        // The end of a connection may travel on another processor than what was sent after it: not for long.
-        for _ in 0..100 {
+        // The end of a connection may travel on another processor than what was sent after it: not for long. Nobody new is
+        // counted meanwhile, and who still waits goes on waiting.
+        for _ in 0..100_000 {
             if outstanding <= super::abuse::STREAMS {
                 break;
             }
