@@ -133,6 +133,9 @@ async fn within_cap(
         client_certificate,
     });
     drop(snapshot);
+    // The guard's deadlines count from the coarse clock. After a pause of the whole process (a frozen container, a
+    // suspended machine) that is old, and the sweeper would take a fresh connection for one that idles since then.
+    worker.now();
     let (guard, handle) = Guard::new(stream, &limits, worker.coarse_cell());
     let state = Rc::new(ConnectionState::new(facts, index, handle));
     let _watched = worker.watch_connection(&state);
