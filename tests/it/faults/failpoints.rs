@@ -295,7 +295,8 @@ fn bodies(bed: &Bed) {
             (&status.into(), &reason.into()),
             "{record}"
         );
-        assert_forwarded(bed, Variant::PLAIN, &post(bed));
+        // Not counted at the upstream: the head of the one before may still be on its way there.
+        assert_eq!(bed.send(&post(bed)).status, 200, "{fault:?}");
     }
     for fault in [Fault::Error, Fault::Panic, Fault::Hang] {
         cool(bed);
