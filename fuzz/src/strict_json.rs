@@ -36,6 +36,9 @@ pub enum Said {
 /// Deepest nesting that the product reads.
 pub const MAX_DEPTH: usize = 16;
 
+/// Most values of a part of a token that the product reads.
+pub const MAX_VALUES: usize = 1024;
+
 /// Reads all of `text`.
 pub fn read(text: &[u8]) -> Said {
     let mut reader = Deserializer::new(SliceRead::new(text));
@@ -54,6 +57,15 @@ impl Strict {
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => 0,
             Self::List(list) => 1 + list.iter().map(Self::depth).max().unwrap_or(0),
             Self::Object(members) => 1 + members.values().map(Self::depth).max().unwrap_or(0),
+        }
+    }
+
+    /// How many values there are, itself and those inside it.
+    pub fn values(&self) -> usize {
+        1 + match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) => 0,
+            Self::List(list) => list.iter().map(Self::values).sum(),
+            Self::Object(members) => members.values().map(Self::values).sum(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use countersign::fuzzing::read_token;
 
-use super::strict_json::{self, MAX_DEPTH, Said, Strict};
+use super::strict_json::{self, MAX_DEPTH, MAX_VALUES, Said, Strict};
 
 /// A token as it stands behind `Bearer`. One that begins with `{` is two JSON texts and a signature, one a line, which
 /// are encoded first: mutations of JSON reach the reader that way.
@@ -89,7 +89,9 @@ fn oracle(parts: &[&str]) -> Option<Verdict> {
     let mut huge = false;
     for part in [header, payload] {
         match strict_json::read(&decode(part)?) {
-            Said::Value(value @ Strict::Object(_)) if value.depth() <= MAX_DEPTH => {
+            Said::Value(value @ Strict::Object(_))
+                if value.depth() <= MAX_DEPTH && value.values() <= MAX_VALUES =>
+            {
                 texts.push(value)
             }
             Said::HugeNumber => huge = true,
