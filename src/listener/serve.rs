@@ -6,6 +6,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -21,7 +22,13 @@ use crate::telemetry::ConnectionEnd;
 /// Windows that one HTTP/2 connection may fill before anybody reads: what a stalled upstream costs us.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-const SEND_BUFFER: usize = 64 * 1024;
+const SEND_BUFFER: usize = 32 * 1024;
+
+/// How long an HTTP/1 client that was not told to leave may still use its connection when the drain closes all.
+const LAST_REQUEST: Duration = Duration::from_secs(1);
+
+/// hyper's buffer beyond the largest head; at least 8 KiB, by its own rule.
+const HEAD_ROOM: usize = 8 * 1024;
 
 /// Fields that hyper accepts by itself.
 const HYPER_HEADERS: usize = 100;
@@ -174,6 +181,8 @@ async fn speak(
     match preface {
         Preface::Http1 => {
             let mut builder = http1::Builder::new();
+            // What a stalled body may hold here: a head must fit in, and no more is needed (INVARIANTS 58).
+            builder.max_buf_size(limits.header_bytes.saturating_add(HEAD_ROOM));
             // The guard counts fields. hyper's own limit is only raised where it must be: said aloud, it costs two
             // allocations per head.
             if limits.headers > HYPER_HEADERS {
@@ -212,7 +221,7 @@ where
 {
     let mut connection = pin!(connection);
     let mut finish = Some(finish);
-    let mut closing = pin!(worker.shared.closing());
+    let mut closing = pin!(may_close(worker, state));
     loop {
         tokio::select! {
             ended = connection.as_mut() => {
@@ -247,6 +256,16 @@ where
         () = state.tunnel() => Ok(()),
         () = state.killed() => Err(Ended::Killed),
         () = worker.shared.ended() => Err(Ended::Drained),
+    }
+}
+
+/// Waits until the drain closes this connection. An answer that began before the drain could not say that the connection
+/// ends after it: its client has a moment to send what it may already be sending, and is told by that answer.
+async fn may_close(worker: &Worker, state: &ConnectionState) {
+    worker.shared.closing().await;
+    if !state.is_http2() && state.guard().in_flight() > 0 {
+        worker.answered(state).await;
+        worker.shared.clock.sleep(LAST_REQUEST).await;
     }
 }
 

@@ -53,6 +53,19 @@ pub enum BodyError {
     Expired,
 }
 
+/// Pieces that others follow and that fill less of hyper's buffer than this are copied out of it.
+const WORTH_A_BUFFER: usize = 24 * 1024;
+
+/// A piece as received keeps the whole buffer that it was read into: a few small ones, waiting for a reader, would hold
+/// many times their size (INVARIANTS 58).
+fn let_go(piece: Bytes) -> Bytes {
+    if piece.len() < WORTH_A_BUFFER {
+        Bytes::copy_from_slice(&piece)
+    } else {
+        piece
+    }
+}
+
 /// A request body on its way to the upstream.
 ///
 /// Trailers end here: a trailer field could say what we stripped from the head (INVARIANTS 21).
@@ -94,6 +107,7 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.exchange.request_taken();
         let Some(incoming) = &mut self.incoming else {
             return Poll::Ready(None);
         };
@@ -125,8 +139,9 @@ impl Body for RequestBody {
         self.exchange.request_bytes(length);
         if self.is_end_stream() {
             self.exchange.request_ended();
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        Poll::Ready(Some(Ok(Frame::data(data))))
+        Poll::Ready(Some(Ok(Frame::data(let_go(data)))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -258,7 +273,9 @@ impl Theirs {
                 }
                 if self.incoming.is_end_stream() {
                     self.release(exchange);
+                    return Poll::Ready(Some(Ok(frame)));
                 }
+                let frame = frame.map_data(let_go);
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {

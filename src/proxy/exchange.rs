@@ -39,6 +39,8 @@ pub struct Exchange {
     trace: RefCell<Option<Box<str>>>,
     span: Cell<Span>,
     end: Cell<Option<End>>,
+    /// Granted, refused or answered: without it the caller went away before anything was decided.
+    decided: Cell<bool>,
     status: Cell<u16>,
     request: Request,
     response: Response,
@@ -49,6 +51,8 @@ struct Request {
     bytes: Cell<u64>,
     /// Since when the upstream waits for more of it.
     awaited: Cell<Option<Tick>>,
+    /// Set while bytes are with hyper that it has not asked to follow up: the upstream may have stopped reading.
+    handed_over: Cell<Option<Tick>>,
     /// Set when the answer has ended before the request: when bytes came last since.
     lingers: Cell<Option<Tick>>,
     /// The connection to the upstream meanwhile; nobody uses it again.
@@ -103,6 +107,7 @@ impl Exchange {
             trace: RefCell::default(),
             span: Cell::default(),
             end: Cell::default(),
+            decided: Cell::new(false),
             status: Cell::new(0),
             request: Request::default(),
             response: Response::default(),
@@ -176,12 +181,24 @@ impl Exchange {
             .bytes
             .set(self.request.bytes.get().saturating_add(bytes));
         self.request.awaited.set(None);
+        self.request.handed_over.set(Some(self.worker.coarse()));
         if self.request.lingers.get().is_some() {
             self.request.lingers.set(Some(self.worker.coarse()));
         }
     }
 
+    /// What was handed over has been taken.
+    pub(crate) fn request_taken(&self) {
+        self.request.handed_over.set(None);
+    }
+
+    /// Since when the upstream has taken nothing although bytes wait for it.
+    pub(crate) fn request_undelivered_since(&self) -> Option<Tick> {
+        self.request.handed_over.get()
+    }
+
     pub(crate) fn request_ended(&self) {
+        self.request_taken();
         if !self.request.ended.replace(true) {
             self.request.end.notify_waiters();
         }
@@ -241,6 +258,7 @@ impl Exchange {
             observed,
             ..
         } = granted;
+        self.decided.set(true);
         *self.observed.borrow_mut() = observed;
         self.forwarded.set(self.worker.coarse());
         *self.facts.borrow_mut() = Facts {
@@ -259,12 +277,14 @@ impl Exchange {
             }
             *self.facts.borrow_mut() = facts;
         }
+        self.decided.set(true);
         *self.rejection.borrow_mut() = Some(rejection);
         self.status.set(status.as_u16());
     }
 
     /// An answer of ours that is no refusal.
     pub(super) fn answered(&self, status: StatusCode) {
+        self.decided.set(true);
         self.status.set(status.as_u16());
     }
 
@@ -360,9 +380,15 @@ impl Exchange {
         self.connection.upgraded(Box::pin(tunnel));
     }
 
-    /// Since when the reader has taken nothing although bytes wait for it.
+    /// Since when a reader has taken nothing although bytes wait for it: the caller, or an upstream that has already
+    /// answered (one that has not is forwarding's affair, which answers in its stead).
     pub(super) fn stalled_since(&self) -> Option<Tick> {
-        self.response.handed_over.get()
+        let upstream = self.request_undelivered_since();
+        let answered = self.response.upstream_head.get();
+        self.response
+            .handed_over
+            .get()
+            .or(upstream.filter(|_| answered.is_some()))
     }
 
     pub(super) fn connection(&self) -> &ConnectionState {
@@ -394,6 +420,9 @@ impl Exchange {
             self.traced(&mut HeaderMap::new());
         }
         let facts = self.facts.borrow();
+        if !self.decided.get() {
+            *self.rejection.borrow_mut() = Some(Rejection::ClientGone);
+        }
         let rejection = self.rejection.borrow();
         let cut = self.cut();
         let rejection = rejection.as_ref().or(cut.as_ref());

@@ -1,6 +1,7 @@
 //! The way of a request, from its head to the upstream and back.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use http::{Request, Response};
 use hyper::body::{Body as _, Incoming};
@@ -20,15 +21,29 @@ use crate::snapshot::{Inbound, Snapshot};
 use crate::upstream;
 
 /// Answers one request of a connection; `stream` is its part of a connection that it shares.
-pub(crate) async fn answer(
+///
+/// The exchange begins here and not in the future: that of a caller who has gone meanwhile is dropped unpolled, and a
+/// request must leave a record (INVARIANTS 70).
+pub(crate) fn answer(
     worker: Rc<Worker>,
     connection: Rc<ConnectionState>,
     stream: Option<Rc<StreamTask>>,
     request: Request<Incoming>,
-) -> Response<ResponseBody> {
+) -> impl Future<Output = Response<ResponseBody>> {
     let snapshot = worker.shared.snapshot.load_full();
     let now = worker.now();
     let exchange = Exchange::begin(&worker, &connection, stream, snapshot.generation, now.tick);
+    pass(worker, connection, snapshot, exchange, request, now)
+}
+
+async fn pass(
+    worker: Rc<Worker>,
+    connection: Rc<ConnectionState>,
+    snapshot: Arc<Snapshot>,
+    exchange: Rc<Exchange>,
+    request: Request<Incoming>,
+    now: Now,
+) -> Response<ResponseBody> {
     let origin = request.headers().get(http::header::ORIGIN).cloned();
     let is_head = request.method() == http::Method::HEAD;
     let way = Way {

@@ -191,6 +191,13 @@ impl Worker {
         self.left.notify_waiters();
     }
 
+    /// Waits until nothing is in flight on this connection.
+    pub(crate) async fn answered(&self, connection: &ConnectionState) {
+        while connection.guard.in_flight() > 0 {
+            self.left.notified().await;
+        }
+    }
+
     /// Waits until no connection is open and nothing is in flight.
     pub(crate) async fn idle(&self) {
         while !(self.connections.is_empty() && self.exchanges.is_empty()) {

@@ -209,7 +209,8 @@ impl Sending<'_> {
     /// Ends when the body has stalled, or the answer is late.
     async fn overdue(&self, deadline: Option<Duration>) -> Rejection {
         let clock = self.exchange.clock();
-        let most = self.inbound.settings.timeouts.request_body_idle;
+        let timeouts = &self.inbound.settings.timeouts;
+        let most = timeouts.request_body_idle;
         loop {
             if self.exchange.request_has_ended() {
                 let Some(deadline) = deadline else {
@@ -218,15 +219,21 @@ impl Sending<'_> {
                 clock.sleep(deadline).await;
                 return Rejection::UpstreamTimeout;
             }
-            // A body that the upstream does not read does not stall: its back-pressure is not the caller's fault.
-            let since = self
-                .exchange
-                .request_stalls_since()
-                .unwrap_or_else(|| clock.tick());
-            let due = since.plus(most);
-            if clock.tick() >= due {
+            let now = clock.tick();
+            // An upstream that does not read is not the caller's fault, and must not hold both connections for ever:
+            // that a caller has gone is not seen either while nothing is read (INVARIANTS 58, 59).
+            let undelivered = self.exchange.request_undelivered_since();
+            if undelivered.is_some_and(|since| now.since(since) >= timeouts.stalled_reader) {
+                return Rejection::UpstreamTimeout;
+            }
+            let stalls = self.exchange.request_stalls_since();
+            if stalls.is_some_and(|since| now.since(since) >= most) {
                 return Rejection::BodyTimeout;
             }
+            let due = match (undelivered, stalls) {
+                (Some(since), _) => since.plus(timeouts.stalled_reader).min(now.plus(most)),
+                (None, since) => since.unwrap_or(now).plus(most),
+            };
             tokio::select! {
                 () = clock.sleep_until(due) => {}
                 () = self.exchange.request_end() => {}

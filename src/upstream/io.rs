@@ -17,8 +17,9 @@ use crate::net::Stream;
 use frames::Frames;
 
 /// Most bytes of one response head together with the 1xx answers before it. hyper skips any number of 1xx answers
-/// (INVARIANTS 65: a hostile upstream sends a million of them).
-pub(super) const HEAD_BYTES: u32 = 64 * 1024;
+/// (INVARIANTS 65: a hostile upstream sends a million of them). hyper's buffer is no larger: several of its size are full
+/// while a caller does not read (INVARIANTS 58).
+pub(super) const HEAD_BYTES: u32 = 32 * 1024;
 
 const UNLIMITED: u32 = u32::MAX;
 

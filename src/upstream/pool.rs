@@ -110,6 +110,14 @@ enum Leased {
     },
 }
 
+impl Drop for Http1 {
+    /// Whoever lets go of a connection that is not given back wants nothing more of it. hyper itself would go on until it
+    /// has sent the rest of the request, to an upstream that may never read it.
+    fn drop(&mut self) {
+        self.abandoned.notify_one();
+    }
+}
+
 impl Lease {
     /// A stream of a shared connection; it is open until this is dropped.
     pub(super) const fn of_stream(stream: Rc<()>) -> Self {
@@ -119,10 +127,7 @@ impl Lease {
     /// Ends the connection at once, whatever is still being sent on it; false for a shared one.
     pub(crate) fn abandon(self) -> bool {
         match self.0 {
-            Leased::Http1 { connection, .. } => {
-                connection.abandoned.notify_one();
-                true
-            }
+            Leased::Http1 { .. } => true,
             Leased::Stream { .. } => false,
         }
     }
@@ -258,8 +263,12 @@ impl Pool {
         let meter = Meter::default();
         meter.head_came();
         let io = TokioIo::new(Metered::http1(stream, meter.clone()));
+        // Each direction is buffered up to this much while the other side does not read (INVARIANTS 58); hyper's own
+        // 400 KiB, several times over, would be too much.
+        let head_bytes = usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX);
         let (sender, driver) = http1::Builder::new()
-            .max_header_size(usize::try_from(HEAD_BYTES).unwrap_or(usize::MAX))
+            .max_header_size(head_bytes)
+            .max_buf_size(head_bytes)
             .handshake(io)
             .await
             .map_err(|_| Rejection::UpstreamUnreachable)?;

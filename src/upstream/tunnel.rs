@@ -84,7 +84,8 @@ where
     let (mut from_upstream, mut to_upstream) = tokio::io::split(upstream);
     let up = async {
         let counted = |bytes| exchange.request_bytes(bytes);
-        pass(&mut from_caller, &mut to_upstream, counted, || {}).await
+        let taken = || exchange.request_taken();
+        pass(&mut from_caller, &mut to_upstream, counted, taken).await
     };
     let down = async {
         let counted = |bytes| exchange.response_bytes(bytes);

@@ -1,5 +1,7 @@
 //! The invariants, in order of damage; each negative has its positive twin.
 
+mod accountability;
+mod bodies;
 mod conditions;
 mod credentials;
 mod faults;

@@ -278,7 +278,7 @@ pub(crate) static TIMEOUTS: Block = Block {
             "stalled_reader",
             &SHORT,
             Default("60s"),
-            "A reader that takes nothing although bytes wait for it.",
+            "A reader, caller or upstream, that takes nothing although bytes wait for it.",
             "60s",
         ),
         Key::new(
