@@ -16,9 +16,7 @@ identity: {headers: {x-auth-subject: subject}}
 callers: {web: {issuer: main}}
 routes:
   - {path: /open/**, allow: anyone}
-  - path: /**
-    allow: web
-    rate_limit: {by: client_address, requests: 1000000, per: 1s}
+  - {path: /**, allow: web}
 ";
 
 const CONNECTIONS: u64 = 32;
