@@ -73,6 +73,7 @@ const FATAL: [(&str, &str, &str); 22] = [
     ("clients: [web]", "clients: [1]", "the number `1`"),
     ("allow: web}", "allow: }", "no value"),
     ("audiences: [api]", "audiences: [yes, 0x1f]", "0x1f"),
+    ("issuers:", "workers: 010\nissuers:", "differently"),
 ];
 
 struct Place {

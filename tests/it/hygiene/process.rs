@@ -32,6 +32,8 @@ pub fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     command
         .args(arguments)
         .env_clear()
+        // Which mutation is on (tests/mutants/run).
+        .envs(std::env::vars().filter(|(name, _)| name == "COUNTERSIGN_MUTANT"))
         .env("RUST_BACKTRACE", "full")
         .env("RUST_LOG", "trace")
         .envs(environment.iter().copied())
