@@ -26,7 +26,7 @@ routes:
 "#;
 
 /// What kills, as `old → new`, and a word of what is said about it.
-const FATAL: [(&str, &str, &str); 22] = [
+const FATAL: [(&str, &str, &str); 23] = [
     ("admin:", "admn:", "unknown key `admn`"),
     ("allow: web}", "alow: web}", "unknown key `alow`"),
     (
