@@ -56,25 +56,26 @@ fn talk(world: &World, bytes: &[u8], asked: &Reading) -> Vec<u16> {
         .expect("a time limit");
     // A proxy that has refused may have closed already.
     let _closed = socket.write_all(bytes);
-    let mut due: VecDeque<Option<&Message>> = asked
-        .messages
-        .iter()
-        .filter(|message| message.complete)
-        .map(Some)
-        .collect();
-    if asked.refused_head || asked.refused_body {
-        due.push_back(None);
+    // Answers that are due: whether one is to a HEAD, and whether the connection may close behind it.
+    let mut due: VecDeque<(bool, bool)> = VecDeque::new();
+    for message in &asked.messages {
+        let broken = !message.complete && asked.refused_body;
+        if message.complete || broken {
+            due.push_back((message.method == "HEAD", message.may_close()));
+        }
+    }
+    if asked.refused_head {
+        due.push_back((false, true));
     }
     let mut statuses = Vec::new();
     let mut received = Vec::new();
     let mut may_end = due.is_empty();
-    while let Some(message) = due.front() {
-        let head_only = message.is_some_and(|message| message.method == "HEAD");
+    while let Some((head_only, may_close)) = due.front().copied() {
         if let Some(answer) = Answer::read(&received, head_only) {
             received.drain(..answer.length);
             if answer.status >= 200 {
                 statuses.push(answer.status);
-                may_end = answer.closes || message.is_none_or(Message::may_close);
+                may_end = answer.closes || may_close;
                 due.pop_front();
             }
             continue;
