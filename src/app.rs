@@ -232,8 +232,8 @@ fn raise_open_files() {
 #[cfg(not(unix))]
 fn raise_open_files() {}
 
-/// Most connections of callers that the limit of open files has room for, two descriptors each, beside what is kept for
-/// admin, keys and configuration: a proxy that cannot be probed or reloaded any more would be restarted under load.
+/// Most connections of callers that the limit of open files has room for, and as many to upstreams, beside what is kept
+/// for admin, keys and configuration: a proxy that cannot be probed or reloaded any more would be restarted under load.
 #[cfg(unix)]
 fn most_connections() -> usize {
     const KEPT: u64 = 64;

@@ -34,11 +34,11 @@ const ASK_TIMES: u32 = 3;
 
 /// Sends small pieces at once, and finds out within a minute that the other side has vanished without a word (a cable, a
 /// firewall's memory): a stream that waits for it would otherwise wait for ever. On this level, for PINGs of HTTP/2 make
-/// gRPC servers end connections (`too_many_pings`).
+/// gRPC servers end connections (`too_many_pings`). `patience` is how long the other side may take nothing.
 ///
 /// # Errors
 /// What the system says.
-pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn prepare(stream: &TcpStream, patience: Duration) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
@@ -47,9 +47,17 @@ pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     let keepalive = keepalive.with_retries(ASK_TIMES);
     socket.set_tcp_keepalive(&keepalive)?;
-    // The same for what was sent and is not acknowledged.
+    // The same for what was sent and is not acknowledged. But Linux also ends a connection by this whose other side lives
+    // and has no room, so it is left to the system's own patience where readers may stall for longer.
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(ASK_AFTER + ASK_AGAIN * ASK_TIMES))?;
+    {
+        let most = ASK_AFTER + ASK_AGAIN * ASK_TIMES;
+        if patience <= most {
+            socket.set_tcp_user_timeout(Some(most))?;
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
     Ok(())
 }
 
@@ -193,6 +201,31 @@ mod portable {
 
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             match *self.get_mut() {}
+        }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// Where readers may stall for an hour, the system must not end their connections after a minute.
+    #[tokio::test]
+    async fn invariant_59_the_system_is_as_patient_as_the_configuration() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let second = Duration::from_secs(1);
+        for (patience, limit) in [
+            (second, Some(second * 60)),
+            (second * 60, Some(second * 60)),
+            (second * 61, None),
+            (second * 3600, None),
+        ] {
+            let stream = TcpStream::connect(address).await.unwrap();
+            prepare(&stream, patience).unwrap();
+            let socket = SockRef::from(&stream);
+            assert_eq!(socket.tcp_user_timeout().unwrap(), limit, "{patience:?}");
+            assert!(socket.keepalive().unwrap(), "{patience:?}");
         }
     }
 }

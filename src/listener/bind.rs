@@ -171,10 +171,11 @@ impl Accepted {
         }
     }
 
-    pub(crate) fn into_stream(self) -> io::Result<Stream> {
+    /// The stream; `patience` is how long a caller may take nothing.
+    pub(crate) fn into_stream(self, patience: Duration) -> io::Result<Stream> {
         match self {
             Self::Tcp(stream, _) => {
-                crate::net::prepare(&stream)?;
+                crate::net::prepare(&stream, patience)?;
                 Ok(Stream::Tcp(stream))
             }
             Self::Unix(stream) => Ok(Stream::Unix(stream)),

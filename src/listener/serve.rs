@@ -116,7 +116,8 @@ async fn within_cap(
     if place >= limits.connections.min(worker.shared.most_connections) {
         return Err(Ended::Cap);
     }
-    let (stream, client_certificate) = match (&inbound.tls, accepted.into_stream()?) {
+    let patience = inbound.settings.timeouts.stalled_reader;
+    let (stream, client_certificate) = match (&inbound.tls, accepted.into_stream(patience)?) {
         (Some(config), Stream::Tcp(tcp)) => {
             let handshake = async {
                 failpoint!(async TlsHandshake, Err(std::io::ErrorKind::Other.into()));

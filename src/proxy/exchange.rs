@@ -2,11 +2,13 @@
 //!
 //! An exchange ends when its last part is dropped: the record is written then, once, however the request ended.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, RefCell, RefMut};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use hyper::body::Incoming;
 
 use super::registry::Place;
 use super::stream::StreamTask;
@@ -49,6 +51,10 @@ pub struct Exchange {
 #[derive(Debug, Default)]
 struct Request {
     bytes: Cell<u64>,
+    /// What is to come of it.
+    incoming: RefCell<Option<Incoming>>,
+    /// Who waits for that, on a connection that is shared.
+    waits: RefCell<Option<Waker>>,
     /// Since when the upstream waits for more of it.
     awaited: Cell<Option<Tick>>,
     /// Set while bytes are with hyper that it has not asked to follow up: the upstream may have stopped reading.
@@ -118,7 +124,9 @@ impl Exchange {
 
     /// Counts the request among those in flight, all workers together.
     pub(super) fn admit(&self, inbound: &Inbound) -> Result<(), Rejection> {
-        let most = inbound.settings.limits.requests_in_flight;
+        let limit = inbound.settings.limits.requests_in_flight;
+        // A connection that is shared may want one to the upstream for each of its requests.
+        let most = limit.min(self.worker.shared.most_connections);
         let before = self.worker.shared.in_flight.fetch_add(1, Ordering::Relaxed);
         self.admitted.set(true);
         if before >= most {
@@ -216,10 +224,21 @@ impl Exchange {
         self.request.ended.get()
     }
 
+    /// The body, until it is over or given up.
+    pub(super) fn incoming(&self) -> RefMut<'_, Option<Incoming>> {
+        self.request.incoming.borrow_mut()
+    }
+
     /// The upstream waits for more of the body.
-    pub(crate) fn request_awaited(&self) {
+    pub(super) fn request_awaited(&self, waker: &Waker) {
         if self.request.awaited.get().is_none() {
             self.request.awaited.set(Some(self.worker.coarse()));
+        }
+        if self.stream.is_some() {
+            match &mut *self.request.waits.borrow_mut() {
+                Some(waits) => waits.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
         }
     }
 
@@ -340,7 +359,20 @@ impl Exchange {
     pub(super) fn give_up(&self) {
         let lease = self.request.lease.take();
         if !lease.is_some_and(Lease::abandon) {
-            self.connection.kill();
+            self.close();
+        }
+    }
+
+    /// Ends the stream, where the connection is shared with others, or the connection.
+    fn close(&self) {
+        let Some(stream) = &self.stream else {
+            return self.connection.kill();
+        };
+        stream.cut();
+        // An upstream connection that is shared as well holds the body, and with that the stream: it must learn of it.
+        drop(self.request.incoming.take());
+        if let Some(waits) = self.request.waits.take() {
+            waits.wake();
         }
     }
 
@@ -358,13 +390,10 @@ impl Exchange {
         }
     }
 
-    /// The reader takes nothing: ends the stream, where the connection is shared with others, or the connection.
+    /// The reader takes nothing.
     pub(super) fn stalled(&self) {
         self.end.set(Some(End::Stalled));
-        match &self.stream {
-            Some(stream) => stream.cut(),
-            None => self.connection.kill(),
-        }
+        self.close();
     }
 
     pub(crate) fn upstream_broke(&self) {

@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 pub(crate) struct StreamTask(Notify);
 
 impl StreamTask {
-    /// Ends it, and with it the stream: dropping what hyper holds of a stream resets it.
+    /// Ends it, and with it the stream unless its request body is held elsewhere: dropping all of a stream resets it.
     pub(super) fn cut(&self) {
         self.0.notify_one();
     }

@@ -35,7 +35,7 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) drain: DrainSignal,
     pub(crate) connections: AtomicUsize,
-    /// Most of them that the limit of open files has room for.
+    /// Most of them that the limit of open files has room for, and most requests in flight beside them.
     pub(crate) most_connections: usize,
     pub(crate) in_flight: AtomicUsize,
     pub(crate) sources: Sources,

@@ -264,7 +264,7 @@ impl Sending<'_> {
         let connected = Box::pin(self.pool.connect(
             &self.inbound.target,
             self.exchange.clock(),
-            timeouts.upstream_connect,
+            timeouts,
         ))
         .await;
         if let Some(counters) = counters {

@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use super::io::{HEAD_BYTES, HeadAllowance, Meter, Metered};
 use super::target::{Protocol, Target};
 use crate::clock::{Clock, Tick};
+use crate::listener::Timeouts;
 use crate::proxy::RequestBody;
 use crate::rejection::Rejection;
 
@@ -227,19 +228,23 @@ impl Pool {
         &self,
         target: &Arc<Target>,
         clock: &Clock,
-        within: Duration,
+        timeouts: &Timeouts,
     ) -> Result<Connection, Rejection> {
         let connecting = async {
             failpoint!(async Connect, Err(Rejection::UpstreamUnreachable));
-            let (stream, protocol) = target.connect().await.map_err(|error| {
-                tracing::debug!(%error, "upstream.connect_failed");
-                Rejection::UpstreamUnreachable
-            })?;
+            let (stream, protocol) =
+                target
+                    .connect(timeouts.stalled_reader)
+                    .await
+                    .map_err(|error| {
+                        tracing::debug!(%error, "upstream.connect_failed");
+                        Rejection::UpstreamUnreachable
+                    })?;
             self.handshake(target, stream, protocol).await
         };
         tokio::select! {
             connected = connecting => connected,
-            () = clock.sleep(within) => Err(Rejection::UpstreamTimeout),
+            () = clock.sleep(timeouts.upstream_connect) => Err(Rejection::UpstreamTimeout),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
@@ -101,15 +102,15 @@ impl Target {
         Ok(())
     }
 
-    /// Connects, TLS included.
-    pub(super) async fn connect(&self) -> io::Result<(Stream, Protocol)> {
+    /// Connects, TLS included; `patience` is how long the upstream may take nothing.
+    pub(super) async fn connect(&self, patience: Duration) -> io::Result<(Stream, Protocol)> {
         if let UpstreamAddress::Unix(path) = &self.settings.address {
             return Ok((net::connect_unix(path).await?, Protocol::Http1));
         }
         if self.addresses.load().is_empty() {
             self.resolve().await?;
         }
-        let stream = self.connect_tcp().await?;
+        let stream = self.connect_tcp(patience).await?;
         match (&self.settings.address, &self.tls) {
             (_, Some((connector, name))) => {
                 let stream = connector.connect(name.clone(), stream).await?;
@@ -126,13 +127,13 @@ impl Target {
         }
     }
 
-    async fn connect_tcp(&self) -> io::Result<TcpStream> {
+    async fn connect_tcp(&self, patience: Duration) -> io::Result<TcpStream> {
         let addresses = self.addresses.load_full();
         let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in addresses.iter() {
             match TcpStream::connect(address).await {
                 Ok(stream) => {
-                    net::prepare(&stream)?;
+                    net::prepare(&stream, patience)?;
                     return Ok(stream);
                 }
                 Err(error) => last = error,

@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::bed::h2_upstream::H2Upstream;
 use crate::bed::raw_h2::frames::{self, frame};
 use crate::bed::raw_h2::{Block, Event, Outcome, Peer};
 use crate::bed::{Bed, Connection, Next, Request, Setup, Upstream, eventually, tls};
@@ -356,6 +357,66 @@ fn invariant_59_a_stream_that_is_half_read_ends_and_so_does_its_upstream_request
     assert!(matches!(reset, Event::Reset(1, _)), "{reset:?}");
     // Only the other request is left.
     bed.upstream.await_open(1);
+    assert!(peer.lives());
+}
+
+/// What is still being sent to an upstream over HTTP/2 must not keep the stream.
+#[test]
+fn invariant_59_a_stream_that_is_not_read_ends_however_its_body_goes_on() {
+    let grpc = H2Upstream::start();
+    let routes = "routes: [{path: /**, allow: anyone, grpc: true}]";
+    let bed = Setup::new(routes).upstream_url(&grpc.url()).start();
+    let mut peer = Peer::over(bed.proxy.connect(), &[(4, 0)]);
+    let post = Block::default()
+        .literal(":method", b"POST")
+        .literal(":scheme", b"http")
+        .literal(":authority", b"a")
+        .literal(":path", b"/echo");
+    for stream in [1, 3] {
+        peer.send(frames::post(stream, &post.0));
+        peer.send(frame(frames::DATA, 0, stream, b"abc"));
+        let head = peer.until(|event| matches!(event, Event::Head(..)));
+        assert_eq!(head, Event::Head(stream, 200, false));
+    }
+    second(&bed, READER - 1);
+    // One of them is read after all.
+    peer.send(frames::window(3, 5));
+    let data = peer.until(|event| matches!(event, Event::Data(..)));
+    assert_eq!(data, Event::Data(3, 3, false));
+    assert_eq!(resets(&mut peer), [0_u32; 0], "too early");
+    second(&bed, 2);
+    let reset = peer.until(|event| matches!(event, Event::Reset(..)));
+    assert!(matches!(reset, Event::Reset(1, _)), "{reset:?}");
+    assert!(peer.lives());
+    let record = bed.proxy.await_records(1).remove(0);
+    assert_eq!(record["end"], "reader_stalled", "{record}");
+}
+
+/// A body whose answer is over ends with its own stream: others share the connection, here to the upstream as well.
+#[test]
+fn invariant_59_a_body_that_outlives_its_answer_ends_alone() {
+    let grpc = H2Upstream::start();
+    let routes = "routes: [{path: /**, allow: anyone, grpc: true}]";
+    let bed = Setup::new(routes).upstream_url(&grpc.url()).start();
+    let mut peer = Peer::plain(bed.proxy.addr());
+    for (stream, path) in [(1, "/early"), (3, "/echo")] {
+        let post = Block::default()
+            .literal(":method", b"POST")
+            .literal(":scheme", b"http")
+            .literal(":authority", b"a")
+            .literal(":path", path.as_bytes());
+        peer.send(frames::post(stream, &post.0));
+        let head = peer.until(|event| matches!(event, Event::Head(..)));
+        assert_eq!(head, Event::Head(stream, 200, stream == 1));
+    }
+    second(&bed, BODY - 1);
+    assert_eq!(resets(&mut peer), [0_u32; 0], "too early");
+    second(&bed, 2);
+    let reset = peer.until(|event| matches!(event, Event::Reset(..)));
+    assert!(matches!(reset, Event::Reset(1, _)), "{reset:?}");
+    peer.send(frame(frames::DATA, 0, 3, b"abc"));
+    let data = peer.until(|event| matches!(event, Event::Data(..)));
+    assert_eq!(data, Event::Data(3, 3, false));
     assert!(peer.lives());
 }
 

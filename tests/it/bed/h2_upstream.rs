@@ -1,4 +1,5 @@
-//! An HTTP/2 upstream with prior knowledge, for gRPC: echoes messages as they come and ends with trailers.
+//! An HTTP/2 upstream with prior knowledge, for gRPC: echoes messages as they come and ends with trailers; `/early` is
+//! answered at once.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -98,13 +99,15 @@ async fn answer(
         .header("content-type", "application/grpc")
         .body(())
         .expect("a response");
-    let Ok(mut stream) = respond.send_response(head, false) else {
+    // An answer that is over before its request is, which goes on.
+    let early = seen.path == "/early";
+    let Ok(mut stream) = respond.send_response(head, early) else {
         return;
     };
     while let Some(Ok(piece)) = body.data().await {
         let _ = body.flow_control().release_capacity(piece.len());
         seen.body.extend_from_slice(&piece);
-        if stream.send_data(piece, false).is_err() {
+        if !early && stream.send_data(piece, false).is_err() {
             return;
         }
     }

@@ -10,7 +10,8 @@ use countersign::clock::Clock;
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use serde_json::Value;
 
-use crate::bed::{Connection, Issuer, Mode, Proxy, Request, Upstream, eventually};
+use crate::bed::raw_h2::{Block, Peer, frames};
+use crate::bed::{Connection, Issuer, Mode, Next, Proxy, Request, Upstream, eventually};
 
 /// The program, running; killed when dropped.
 struct Program {
@@ -174,6 +175,41 @@ fn invariant_60_descriptors_are_kept_for_admin_however_many_callers_connect() {
         let answer = Connection::open(world.inbound).send(open()).read_to("GET");
         answer.is_ok_and(|answer| answer.status == 200)
     });
+}
+
+/// One connection of HTTP/2 may want a hundred to the upstream.
+#[test]
+fn invariant_60_descriptors_are_kept_for_admin_however_many_requests_share_a_connection() {
+    let world = World {
+        upstream: Upstream::scripted(|exchange| {
+            exchange.await_close()?;
+            Ok(Next::Close)
+        }),
+        ..World::new()
+    };
+    let program = world.started(256);
+    let mut peers = [(); 3].map(|()| Peer::plain(world.inbound));
+    let block = Block::request("/open").0;
+    for peer in &mut peers {
+        for stream in (1..200).step_by(2) {
+            peer.send(frames::get(stream, &block));
+        }
+    }
+    eventually("the rest is refused", || {
+        program.count("reason", "overloaded") >= 300 - 96
+    });
+    assert_eq!(program.count("reason", "overloaded"), 300 - 96);
+    world.upstream.await_open(96);
+    let mut admin = Connection::open(world.admin);
+    assert_eq!(admin.exchange(livez()).status, 200);
+    let mut other = Connection::open(world.inbound);
+    assert_eq!(other.exchange(open()).status, 503);
+    drop(peers);
+    // All are gone: others have their places.
+    world.upstream.await_open(0);
+    let mut other = Connection::open(world.inbound);
+    other.send(open());
+    world.upstream.await_open(1);
 }
 
 #[test]

@@ -141,6 +141,32 @@ const FLOODS: &[Flood] = &[
         end: End::Closed,
     },
     Flood {
+        name: "rapid reset of bodies that the upstream waits for",
+        why: "the same; a body that broke off is answered, and must not count as a request that was",
+        settings: &[],
+        run: |peer, upstream| {
+            let block = hold();
+            for round in 0..50 {
+                let these = || streams().skip(round * 100).take(100);
+                let ask: Vec<_> = these()
+                    .flat_map(|stream| frames::post(stream, &block))
+                    .collect();
+                let reset: Vec<_> = these()
+                    .flat_map(|stream| frames::reset(stream, CANCEL))
+                    .collect();
+                let before = upstream.all();
+                peer.send(ask);
+                while upstream.all() < before + 100 {
+                    if !is_read(peer) {
+                        return;
+                    }
+                }
+                peer.send(reset);
+            }
+        },
+        end: End::Closed,
+    },
+    Flood {
         name: "MadeYouReset by a window update of nothing",
         why: "CVE-2025-8671",
         settings: &[],
