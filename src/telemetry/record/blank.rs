@@ -1,4 +1,4 @@
-//! Credentials in targets: not written.
+//! Credentials where a caller put them, in targets most of all: neither records nor spans show them.
 
 use std::borrow::Cow;
 
@@ -35,7 +35,7 @@ const SECRET_WORDS: [&str; 10] = [
 const REDACTED: &str = "[redacted]";
 
 /// A method or a host; they are words of a few letters unless somebody put a token in the wrong place.
-pub(super) fn blanked_word(word: &str) -> &str {
+pub(in crate::telemetry) fn blanked_word(word: &str) -> &str {
     if crate::telemetry::contains_token(word) {
         REDACTED
     } else {
@@ -44,16 +44,13 @@ pub(super) fn blanked_word(word: &str) -> &str {
 }
 
 /// The path with the segments blanked that hold a token: links that somebody was sent, mistakes of clients.
-pub(super) fn blanked_path(path: &str) -> Cow<'_, str> {
-    let is_secret = |segment: &str| {
-        crate::telemetry::contains_token(&String::from_utf8_lossy(&decoded(segment)))
-    };
+pub(in crate::telemetry) fn blanked_path(path: &str) -> Cow<'_, str> {
     // A token can only be spelt with these; most paths have neither.
-    if !path.contains("eyJ") && !path.contains('%') || !path.split('/').any(is_secret) {
+    if !path.contains("eyJ") && !path.contains('%') || !path.split('/').any(holds_token) {
         return path.into();
     }
     let shown = path.split('/').map(|segment| {
-        if is_secret(segment) {
+        if holds_token(segment) {
             REDACTED
         } else {
             segment
@@ -85,8 +82,9 @@ pub(super) fn blanked(target: &str) -> Option<String> {
         out.push(if at == 0 { '?' } else { '&' });
         if pair.split(';').any(is_secret) {
             let name = pair.split_once('=').map_or("", |(name, _)| name);
-            out.push_str(name);
-            out.push_str("=[redacted]");
+            out.push_str(if holds_token(name) { REDACTED } else { name });
+            out.push('=');
+            out.push_str(REDACTED);
         } else {
             out.push_str(pair);
         }
@@ -94,10 +92,14 @@ pub(super) fn blanked(target: &str) -> Option<String> {
     Some(out)
 }
 
-/// Whether a parameter's name says that its value is a credential, or the value looks like one.
+/// Whether there is a token, as an upstream would read the text.
+fn holds_token(text: &str) -> bool {
+    crate::telemetry::contains_token(&String::from_utf8_lossy(&decoded(text)))
+}
+
+/// Whether a parameter's name says that its value is a credential, or either looks like one.
 fn is_secret(pair: &str) -> bool {
-    let (name, value) = pair.split_once('=').unwrap_or(("", pair));
-    let name = decoded(name);
+    let name = decoded(pair.split_once('=').map_or("", |(name, _)| name));
     let has = |word: &str| {
         // `max_tokens` is a number, `tokenizer` a name.
         name.windows(word.len()).enumerate().any(|(at, part)| {
@@ -111,7 +113,7 @@ fn is_secret(pair: &str) -> bool {
         .iter()
         .any(|secret| name.eq_ignore_ascii_case(secret.as_bytes()))
         || SECRET_WORDS.iter().any(|word| has(word))
-        || crate::telemetry::contains_token(&String::from_utf8_lossy(&decoded(value)))
+        || holds_token(pair)
 }
 
 /// Of an absolute target (it was refused), without `user:password@`.

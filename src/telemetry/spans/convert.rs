@@ -12,7 +12,8 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use super::on::{Ended, Request};
 use crate::clock::{Clock, Tick};
-use crate::telemetry::{End, looks_like_token};
+use crate::telemetry::End;
+use crate::telemetry::record::blank::{blanked_path, blanked_word};
 
 /// Both clocks, read together: turns monotonic times into those of the wall.
 #[derive(Clone, Copy, Debug)]
@@ -138,11 +139,9 @@ fn describe(out: &mut Vec<KeyValue>, request: &Request) {
     } else {
         text(out, "http.request.method", "_OTHER");
         let original = super::on::capped(request.method.as_str());
-        if !looks_like_token(&original) {
-            text(out, "http.request.method_original", &original);
-        }
+        text(out, "http.request.method_original", blanked_word(&original));
     }
-    text(out, "url.path", &without_tokens(&request.path));
+    text(out, "url.path", &blanked_path(&request.path));
     if let Some(tls) = request.tls {
         text(out, "url.scheme", if tls { "https" } else { "http" });
     }
@@ -164,29 +163,6 @@ fn describe(out: &mut Vec<KeyValue>, request: &Request) {
         let peer = peer.to_canonical().to_string();
         text(out, "network.peer.address", &peer);
     }
-}
-
-/// The path with every segment blanked that holds what looks like a JWT: some put tokens into links.
-fn without_tokens(path: &str) -> Cow<'_, str> {
-    let holds = |segment: &str| {
-        segment
-            .match_indices("eyJ")
-            .any(|(at, _)| segment.get(at..).is_some_and(looks_like_token))
-    };
-    if !holds(path) {
-        return path.into();
-    }
-    let segments: Vec<&str> = path
-        .split('/')
-        .map(|segment| {
-            if holds(segment) {
-                "[redacted]"
-            } else {
-                segment
-            }
-        })
-        .collect();
-    segments.join("/").into()
 }
 
 fn text(out: &mut Vec<KeyValue>, name: &'static str, value: &str) {
