@@ -101,8 +101,7 @@ impl RequestBody {
 
 impl Drop for RequestBody {
     fn drop(&mut self) {
-        let incoming = self.exchange.incoming().take();
-        drop(incoming);
+        self.exchange.request_dropped();
     }
 }
 

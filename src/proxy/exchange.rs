@@ -363,6 +363,12 @@ impl Exchange {
         }
     }
 
+    /// hyper lets go of the request.
+    pub(super) fn request_dropped(&self) {
+        drop(self.request.incoming.take());
+        self.request.waits.take();
+    }
+
     /// Ends the stream, where the connection is shared with others, or the connection.
     fn close(&self) {
         let Some(stream) = &self.stream else {
@@ -439,6 +445,13 @@ impl Exchange {
         })
     }
 
+    /// Whether there was somebody to answer: a body that breaks off because of a reset may be seen before the reset, and
+    /// is answered to nobody.
+    fn was_answered(&self) -> bool {
+        let gone = matches!(*self.rejection.borrow(), Some(Rejection::ClientGone));
+        self.response.begun.get() && !gone
+    }
+
     fn record(&self) {
         let Some(recorder) = self.worker.recorder(self.connection.listener()) else {
             return;
@@ -501,7 +514,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.answer_over();
-        self.connection.request_over(self.response.begun.get());
+        self.connection.request_over(self.was_answered());
         if self.admitted.get() {
             self.worker.shared.in_flight.fetch_sub(1, Ordering::Relaxed);
         }

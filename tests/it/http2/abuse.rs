@@ -142,7 +142,7 @@ const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "rapid reset of bodies that the upstream waits for",
-        why: "the same; a body that broke off is answered, and must not count as a request that was",
+        why: "the same; that the body broke off is known before the reset is, and no answer of ours may count as one",
         settings: &[],
         run: |peer, upstream| {
             let block = hold();
@@ -152,7 +152,9 @@ const FLOODS: &[Flood] = &[
                     .flat_map(|stream| frames::post(stream, &block))
                     .collect();
                 let reset: Vec<_> = these()
-                    .flat_map(|stream| frames::reset(stream, CANCEL))
+                    .flat_map(|stream| {
+                        [frame(DATA, 0, stream, b"x"), frames::reset(stream, CANCEL)].concat()
+                    })
                     .collect();
                 let before = upstream.all();
                 peer.send(ask);
