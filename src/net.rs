@@ -61,6 +61,20 @@ pub(crate) fn prepare(stream: &TcpStream, patience: Duration) -> io::Result<()> 
     Ok(())
 }
 
+impl Stream {
+    /// Makes the close of this stream a reset: what was written and is not yet taken is thrown away, and the other side learns
+    /// of the end at once. A Unix socket tells of its end anyhow.
+    pub(crate) fn reset_on_close(&self) {
+        let tcp = match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+            Self::Unix(_) => return,
+        };
+        // Nothing to do about a failure: the close is then an ordinary one.
+        drop(SockRef::from(tcp).set_linger(Some(Duration::ZERO)));
+    }
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,

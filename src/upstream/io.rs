@@ -112,6 +112,8 @@ pub(super) struct Metered {
     /// The upstream takes no more. It may have answered (413, say) before it closed: what it wrote is read first, and
     /// the end of that ends the connection.
     deaf: bool,
+    /// The last write found no room: the upstream does not read.
+    blocked: bool,
 }
 
 impl Metered {
@@ -130,6 +132,7 @@ impl Metered {
             stream,
             counted,
             deaf: false,
+            blocked: false,
         }
     }
 
@@ -138,12 +141,23 @@ impl Metered {
         outcome: Poll<io::Result<usize>>,
         offered: usize,
     ) -> Poll<io::Result<usize>> {
+        self.blocked = outcome.is_pending();
         match outcome {
             Poll::Ready(Err(error)) if is_gone(&error) => {
                 self.deaf = true;
                 Poll::Ready(Ok(offered))
             }
             other => other,
+        }
+    }
+}
+
+impl Drop for Metered {
+    /// A request was given up in the middle, and the upstream is not reading. The system would go on trying to deliver what it
+    /// holds of it, and then forget the connection without a word: the upstream would never learn that nobody waits.
+    fn drop(&mut self) {
+        if self.blocked {
+            self.stream.reset_on_close();
         }
     }
 }
