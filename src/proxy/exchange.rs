@@ -41,8 +41,6 @@ pub struct Exchange {
     trace: RefCell<Option<Box<str>>>,
     span: Cell<Span>,
     end: Cell<Option<End>>,
-    /// Granted, refused or answered: without it the caller went away before anything was decided.
-    decided: Cell<bool>,
     status: Cell<u16>,
     request: Request,
     response: Response,
@@ -113,7 +111,6 @@ impl Exchange {
             trace: RefCell::default(),
             span: Cell::default(),
             end: Cell::default(),
-            decided: Cell::new(false),
             status: Cell::new(0),
             request: Request::default(),
             response: Response::default(),
@@ -277,7 +274,6 @@ impl Exchange {
             observed,
             ..
         } = granted;
-        self.decided.set(true);
         *self.observed.borrow_mut() = observed;
         self.forwarded.set(self.worker.coarse());
         *self.facts.borrow_mut() = Facts {
@@ -296,14 +292,12 @@ impl Exchange {
             }
             *self.facts.borrow_mut() = facts;
         }
-        self.decided.set(true);
         *self.rejection.borrow_mut() = Some(rejection);
         self.status.set(status.as_u16());
     }
 
     /// An answer of ours that is no refusal.
     pub(super) fn answered(&self, status: StatusCode) {
-        self.decided.set(true);
         self.status.set(status.as_u16());
     }
 
@@ -462,9 +456,6 @@ impl Exchange {
             self.traced(&mut HeaderMap::new());
         }
         let facts = self.facts.borrow();
-        if !self.decided.get() {
-            *self.rejection.borrow_mut() = Some(Rejection::ClientGone);
-        }
         let rejection = self.rejection.borrow();
         let cut = self.cut();
         let rejection = rejection.as_ref().or(cut.as_ref());

@@ -308,30 +308,44 @@ pub fn forwarded_everywhere(bed: &Bed, request: &Request) {
 /// The metrics identity: every request was allowed, denied or errored, and none twice; and each left one record.
 #[track_caller]
 pub fn reconcile(bed: &Bed) {
-    let requests = bed.proxy.metric("countersign_requests_total", "");
-    let of = |decision: &str| {
-        let label = format!("decision=\"{decision}\"");
-        bed.proxy.metric("countersign_decisions_total", &label)
-    };
-    let sum = || of("allowed") + of("denied") + of("errored");
+    let requests = settle(bed);
     assert!(requests > 0.0, "no requests were counted");
-    // A request is over a little after its answer.
-    super::eventually("a decision on every request", || sum() >= requests);
-    let sum = sum();
+    let sum = decisions(bed);
     assert!(
         (sum - requests).abs() < 0.5,
         "{sum} of {requests} requests have a decision"
     );
-    // Records are written behind the answers.
-    let records = || {
-        let records = bed.proxy.records();
-        let requests = records.iter().filter(|record| record["type"] == "request");
-        requests.count() as f64
-    };
-    super::eventually("a record of every request", || records() >= requests);
+    let records = request_records(bed);
     assert!(
-        (records() - requests).abs() < 0.5,
-        "{} records of {requests} requests",
-        records()
+        (records - requests).abs() < 0.5,
+        "{records} records of {requests} requests"
     );
+}
+
+/// Waits until every request so far has its decision and its record, and says how many requests those are: a request is over a
+/// little after its answer, and records are written behind the answers.
+#[track_caller]
+pub fn settle(bed: &Bed) -> f64 {
+    let requests = bed.proxy.metric("countersign_requests_total", "");
+    super::eventually("a decision on every request", || decisions(bed) >= requests);
+    super::eventually("a record of every request", || {
+        request_records(bed) >= requests
+    });
+    requests
+}
+
+fn decisions(bed: &Bed) -> f64 {
+    ["allowed", "denied", "errored"]
+        .into_iter()
+        .map(|decision| {
+            let label = format!("decision=\"{decision}\"");
+            bed.proxy.metric("countersign_decisions_total", &label)
+        })
+        .sum()
+}
+
+fn request_records(bed: &Bed) -> f64 {
+    let records = bed.proxy.records();
+    let requests = records.iter().filter(|record| record["type"] == "request");
+    requests.count() as f64
 }
