@@ -147,7 +147,7 @@ mod on {
         TlsHandshake [Error Panic Hang],
         /// The first bytes, which tell the protocol.
         Preface [Error Panic Hang],
-        /// A fetch of keys.
+        /// A fetch of keys over the network.
         Fetch [Error Panic Hang],
         /// The copy of keys on disk.
         Copy [Error Panic Hang],

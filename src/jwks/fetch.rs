@@ -84,6 +84,7 @@ impl Fetcher {
         url: &str,
         settings: &KeySourceSettings,
     ) -> Result<Fetched, FetchError> {
+        failpoint!(async Fetch, Err(FetchError::Timeout));
         let url = checked_url(url, settings.allow_http)?;
         let client = self.client(&url, settings)?;
         let mut response = client

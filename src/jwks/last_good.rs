@@ -126,6 +126,8 @@ impl Copying {
         if self.stuck.is_some() {
             return Err(io::ErrorKind::TimedOut.into());
         }
+        // The limit counts from here, not from when somebody first waits for it.
+        let deadline = clock.tick().plus(settings.timeout);
         let fetched_at = clock.now().unix;
         let of_thread = Arc::clone(settings);
         let mut writing = tokio::task::spawn_blocking(move || match &of_thread.cache {
@@ -141,7 +143,7 @@ impl Copying {
         tokio::select! {
             biased;
             written = written => return written,
-            () = clock.sleep(settings.timeout) => {}
+            () = clock.sleep_until(deadline) => {}
         }
         self.stuck = Some(writing);
         Err(io::ErrorKind::TimedOut.into())

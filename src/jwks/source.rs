@@ -176,10 +176,11 @@ impl Source {
         loop {
             self.due().await;
             let settings = self.settings();
+            let deadline = self.clock.tick().plus(settings.timeout);
             let attempt = tokio::select! {
                 biased;
                 attempt = self.attempt(&mut way, &settings) => attempt,
-                () = self.clock.sleep(settings.timeout) => Err(FetchError::Timeout),
+                () = self.clock.sleep_until(deadline) => Err(FetchError::Timeout),
             };
             match attempt {
                 Ok((document, max_age)) => {
@@ -221,7 +222,6 @@ impl Source {
         way: &mut Way,
         settings: &Arc<KeySourceSettings>,
     ) -> Result<(Document, Option<Duration>), FetchError> {
-        failpoint!(async Fetch, Err(FetchError::Timeout));
         let fetched = match &settings.source {
             KeySource::Discover { issuer } => {
                 let now = self.clock.tick();

@@ -475,6 +475,8 @@ fn keys_on_the_control_thread(bed: &Bed) {
         bed.clock.advance(secs(15 * 60));
         eventually("a refresh", || far(bed)["age_seconds"].as_u64() < Some(60));
         let before = copy(bed);
+        let failed = || far(bed)["fetches_failed"].as_u64();
+        let failures = failed();
         arm(point, fault);
         bed.clock.advance(secs(15 * 60));
         await_met();
@@ -489,6 +491,10 @@ fn keys_on_the_control_thread(bed: &Bed) {
         }
         if point == Point::Copy && fault != Fault::Panic {
             bed.proxy.await_event("jwks.cache_not_written");
+        }
+        if point == Point::Fetch {
+            // A clock that moves on before that would put the next attempt off.
+            eventually("a failure", || failed() > failures);
         }
         heal(bed);
         // Another good refresh brings another good copy.
