@@ -34,7 +34,7 @@ pub use upstream::{Captured, Next, Upstream};
 pub use verdict::{
     Before, Variant, assert_denied, assert_forwarded, assert_raw_refused, assert_recorded,
     assert_refused, exchanged, forwarded_everywhere, raw_refused_everywhere, reconcile,
-    refused_everywhere, settle,
+    refused_everywhere,
 };
 
 /// How long the bed waits for anything that should happen at once. Longer than any internal bound of the proxy that a

@@ -15,7 +15,7 @@ use crate::bed::keys::RSA_1;
 use crate::bed::verdict::Protocol;
 use crate::bed::{
     Bed, Before, Connection, Mode, Request, Setup, Token, Upstream, Variant, assert_forwarded,
-    assert_recorded, assert_refused, eventually, reconcile, settle,
+    assert_recorded, assert_refused, eventually, reconcile,
 };
 
 use table::Comes::{After, At, Served};
@@ -90,7 +90,7 @@ fn cool(bed: &Bed) {
 /// next one's.
 #[track_caller]
 fn settled(bed: &Bed) -> usize {
-    settle(bed);
+    crate::bed::verdict::settle(bed);
     bed.proxy.records().len()
 }
 
