@@ -51,9 +51,6 @@ pub enum BodyError {
     /// The stream's token expired (`end_at_expiry`).
     #[error("token expired")]
     Expired,
-    /// The request was given up.
-    #[error("given up")]
-    GivenUp,
 }
 
 /// Pieces that others follow and that fill less of hyper's buffer than this are copied out of it.
@@ -72,22 +69,21 @@ fn let_go(piece: Bytes) -> Bytes {
 /// A request body on its way to the upstream.
 ///
 /// Trailers end here: a trailer field could say what we stripped from the head (INVARIANTS 21).
-///
-/// What comes is kept by the exchange: it may have to let go of it while hyper holds on to this.
 #[derive(Debug)]
 pub struct RequestBody {
+    incoming: Option<Incoming>,
     exchange: Rc<Exchange>,
     left: u64,
 }
 
 impl RequestBody {
     pub(crate) fn new(incoming: Incoming, exchange: Rc<Exchange>, limit: Option<u64>) -> Self {
-        if incoming.is_end_stream() {
+        let incoming = (!incoming.is_end_stream()).then_some(incoming);
+        if incoming.is_none() {
             exchange.request_ended();
-        } else {
-            *exchange.incoming() = Some(incoming);
         }
         Self {
+            incoming,
             exchange,
             left: limit.unwrap_or(u64::MAX),
         }
@@ -95,13 +91,11 @@ impl RequestBody {
 
     /// The body of a request that has none.
     pub(crate) const fn none(exchange: Rc<Exchange>) -> Self {
-        Self { exchange, left: 0 }
-    }
-}
-
-impl Drop for RequestBody {
-    fn drop(&mut self) {
-        self.exchange.request_dropped();
+        Self {
+            incoming: None,
+            exchange,
+            left: 0,
+        }
     }
 }
 
@@ -113,15 +107,13 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.exchange.request_taken();
-        let polled = match &mut *self.exchange.incoming() {
-            Some(incoming) => poll_request(incoming, cx),
-            None if self.exchange.request_has_ended() => return Poll::Ready(None),
-            None => return Poll::Ready(Some(Err(BodyError::GivenUp))),
+        self.exchange.request_polled();
+        let Some(incoming) = &mut self.incoming else {
+            return Poll::Ready(None);
         };
-        let frame = match polled {
+        let frame = match poll_request(incoming, cx) {
             Poll::Pending => {
-                self.exchange.request_awaited(cx.waker());
+                self.exchange.request_awaited();
                 return Poll::Pending;
             }
             Poll::Ready(Some(Err(error))) => {
@@ -153,17 +145,13 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &*self.exchange.incoming() {
-            Some(incoming) => incoming.is_end_stream(),
-            None => self.exchange.request_has_ended(),
-        }
+        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &*self.exchange.incoming() {
-            Some(incoming) => incoming.size_hint(),
-            None => SizeHint::with_exact(0),
-        }
+        self.incoming
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
     }
 }
 

@@ -2,16 +2,14 @@
 //!
 //! An exchange ends when its last part is dropped: the record is written then, once, however the request ended.
 
-use std::cell::{Cell, RefCell, RefMut};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
-use std::task::Waker;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use hyper::body::Incoming;
 
 use super::registry::Place;
-use super::stream::StreamTask;
+use super::stream::{StreamExecutor, StreamTask};
 use super::worker::{ConnectionState, RequestId, Worker};
 use crate::authz::Granted;
 use crate::clock::{Clock, Tick};
@@ -49,10 +47,10 @@ pub struct Exchange {
 #[derive(Debug, Default)]
 struct Request {
     bytes: Cell<u64>,
-    /// What is to come of it.
-    incoming: RefCell<Option<Incoming>>,
-    /// Who waits for that, on a connection that is shared.
-    waits: RefCell<Option<Waker>>,
+    /// The upstream connection that it shares with others, until it is sent there.
+    shares: RefCell<Option<StreamExecutor>>,
+    /// What sends its body there.
+    sending: RefCell<Option<Rc<StreamTask>>>,
     /// Since when the upstream waits for more of it.
     awaited: Cell<Option<Tick>>,
     /// Set while bytes are with hyper that it has not asked to follow up: the upstream may have stopped reading.
@@ -192,6 +190,19 @@ impl Exchange {
         }
     }
 
+    /// The request goes to an upstream connection that it shares.
+    pub(crate) fn request_shares(&self, streams: &StreamExecutor) {
+        self.request.shares.replace(Some(streams.clone()));
+    }
+
+    /// hyper asks for more of the body: for the first time before it hands over the task that will send it.
+    pub(super) fn request_polled(&self) {
+        self.request_taken();
+        if let Some(streams) = self.request.shares.take() {
+            self.request.sending.replace(Some(streams.announce()));
+        }
+    }
+
     /// What was handed over has been taken.
     pub(crate) fn request_taken(&self) {
         self.request.handed_over.set(None);
@@ -221,21 +232,10 @@ impl Exchange {
         self.request.ended.get()
     }
 
-    /// The body, until it is over or given up.
-    pub(super) fn incoming(&self) -> RefMut<'_, Option<Incoming>> {
-        self.request.incoming.borrow_mut()
-    }
-
     /// The upstream waits for more of the body.
-    pub(super) fn request_awaited(&self, waker: &Waker) {
+    pub(super) fn request_awaited(&self) {
         if self.request.awaited.get().is_none() {
             self.request.awaited.set(Some(self.worker.coarse()));
-        }
-        if self.stream.is_some() {
-            match &mut *self.request.waits.borrow_mut() {
-                Some(waits) => waits.clone_from(waker),
-                none => *none = Some(waker.clone()),
-            }
         }
     }
 
@@ -357,22 +357,15 @@ impl Exchange {
         }
     }
 
-    /// hyper lets go of the request.
-    pub(super) fn request_dropped(&self) {
-        drop(self.request.incoming.take());
-        self.request.waits.take();
-    }
-
     /// Ends the stream, where the connection is shared with others, or the connection.
     fn close(&self) {
         let Some(stream) = &self.stream else {
             return self.connection.kill();
         };
         stream.cut();
-        // An upstream connection that is shared as well holds the body, and with that the stream: it must learn of it.
-        drop(self.request.incoming.take());
-        if let Some(waits) = self.request.waits.take() {
-            waits.wake();
+        // An upstream connection that is shared as well holds the body, and with that the stream.
+        if let Some(sending) = self.request.sending.take() {
+            sending.cut();
         }
     }
 

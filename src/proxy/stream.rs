@@ -10,16 +10,17 @@ use tokio::sync::Notify;
 pub(crate) struct StreamTask(Notify);
 
 impl StreamTask {
-    /// Ends it, and with it the stream unless its request body is held elsewhere: dropping all of a stream resets it.
+    /// Ends it, and with it the stream where nobody else holds a part of it: dropping all of a stream resets it.
     pub(super) fn cut(&self) {
         self.0.notify_one();
     }
 }
 
-/// Runs the streams of one connection on the worker's own thread.
+/// Runs the tasks of one connection on the worker's own thread.
 ///
-/// hyper calls the service for a request and then, before anything else, hands over the task that will drive it: so the
-/// stream that the service was told of last is the one whose task comes.
+/// As a server, hyper calls the service for a request and then, before anything else, hands over the task that will drive
+/// it; as a client, it asks the body for its first piece, and then hands over the task that will send it, if there is more.
+/// So the stream that was announced last is the one whose task comes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StreamExecutor {
     next: Rc<RefCell<Option<Rc<StreamTask>>>>,

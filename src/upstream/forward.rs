@@ -288,7 +288,12 @@ impl Sending<'_> {
         request: Request<RequestBody>,
     ) -> Result<Answer, Unsent> {
         match connection {
-            Connection::Http2 { mut sender, stream } => {
+            Connection::Http2 {
+                mut sender,
+                stream,
+                tasks,
+            } => {
+                self.exchange.request_shares(&tasks);
                 let tls = matches!(
                     self.inbound.settings.upstream.address,
                     UpstreamAddress::Https { .. }

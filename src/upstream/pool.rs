@@ -15,7 +15,7 @@ use super::io::{HEAD_BYTES, HeadAllowance, Meter, Metered};
 use super::target::{Protocol, Target};
 use crate::clock::{Clock, Tick};
 use crate::listener::Timeouts;
-use crate::proxy::RequestBody;
+use crate::proxy::{RequestBody, StreamExecutor};
 use crate::rejection::Rejection;
 
 /// Most idle connections that one worker keeps to one upstream.
@@ -49,6 +49,7 @@ struct Multiplexed {
     streams: Rc<()>,
     /// What their answers may bring before their bodies.
     heads: HeadAllowance,
+    tasks: StreamExecutor,
 }
 
 impl Multiplexed {
@@ -58,6 +59,7 @@ impl Multiplexed {
         Connection::Http2 {
             sender: self.sender.clone(),
             stream: Rc::clone(&self.streams),
+            tasks: self.tasks.clone(),
         }
     }
 
@@ -92,6 +94,8 @@ pub(super) enum Connection {
         sender: http2::SendRequest<RequestBody>,
         /// Held as long as the stream is open.
         stream: Rc<()>,
+        /// Those of all its streams.
+        tasks: StreamExecutor,
     },
 }
 
@@ -304,8 +308,9 @@ impl Pool {
     ) -> Result<Connection, Rejection> {
         failpoint!(async Handshake2, Err(Rejection::UpstreamUnreachable));
         let heads = HeadAllowance::default();
+        let tasks = StreamExecutor::default();
         let io = TokioIo::new(Metered::http2(stream, heads.clone()));
-        let (sender, mut driver) = http2::Builder::new(LocalExecutor)
+        let (sender, mut driver) = http2::Builder::new(tasks.clone())
             .max_header_list_size(HEAD_BYTES)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -324,6 +329,7 @@ impl Pool {
             most,
             streams: Rc::new(()),
             heads,
+            tasks,
         };
         let stream = shared.stream();
         let mut state = self.state.borrow_mut();
@@ -331,20 +337,5 @@ impl Pool {
             state.multiplexed.push(shared);
         }
         Ok(stream)
-    }
-}
-
-/// Runs hyper's HTTP/2 tasks on the worker's own thread.
-#[derive(Clone, Copy, Debug)]
-struct LocalExecutor;
-
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor
-where
-    F::Output: 'static,
-{
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(async move {
-            drop(future.await);
-        });
     }
 }

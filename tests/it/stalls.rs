@@ -392,6 +392,37 @@ fn invariant_59_a_stream_that_is_not_read_ends_however_its_body_goes_on() {
     assert_eq!(record["end"], "reader_stalled", "{record}");
 }
 
+/// The same where the upstream takes no more of the body: the request must not stay in flight for ever.
+#[test]
+fn invariant_59_a_stream_ends_whose_upstream_stopped_reading_after_its_answer() {
+    let grpc = H2Upstream::start();
+    let routes = "routes: [{path: /**, allow: anyone, grpc: true}]";
+    let bed = Setup::new(routes).upstream_url(&grpc.url()).start();
+    let mut peer = Peer::plain(bed.proxy.addr());
+    let post = Block::default()
+        .literal(":method", b"POST")
+        .literal(":scheme", b"http")
+        .literal(":authority", b"a")
+        .literal(":path", b"/deaf");
+    peer.send(frames::post(1, &post.0));
+    let head = peer.until(|event| matches!(event, Event::Head(..)));
+    assert_eq!(head, Event::Head(1, 200, false));
+    // More than the upstream's window.
+    peer.send(frame(frames::DATA, 0, 1, &[0; 16_000]).repeat(4));
+    let window = peer.until(|event| matches!(event, Event::Window(1, _)));
+    assert!(!window.is_end(), "{window:?}");
+    peer.send(frame(frames::DATA, 0, 1, &[0; 16_000]).repeat(2));
+    assert_eq!(resets(&mut peer), [0_u32; 0], "too early");
+    eventually("it is given up", || {
+        second(&bed, 10);
+        !bed.proxy.records().is_empty()
+    });
+    let reset = peer.until(|event| matches!(event, Event::Reset(..)));
+    assert!(matches!(reset, Event::Reset(1, _)), "{reset:?}");
+    assert!(peer.lives());
+    eventually("the upstream is left", || grpc.requests().len() == 1);
+}
+
 /// A body whose answer is over ends with its own stream: others share the connection, here to the upstream as well.
 #[test]
 fn invariant_59_a_body_that_outlives_its_answer_ends_alone() {

@@ -1,5 +1,5 @@
 //! An HTTP/2 upstream with prior knowledge, for gRPC: echoes messages as they come and ends with trailers; `/early` is
-//! answered at once.
+//! answered at once, and `/deaf` reads nothing.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -104,6 +104,12 @@ async fn answer(
     let Ok(mut stream) = respond.send_response(head, early) else {
         return;
     };
+    if seen.path == "/deaf" {
+        // Reads nothing, and waits to be left.
+        let _ = std::future::poll_fn(|cx| stream.poll_reset(cx)).await;
+        captured.lock().expect("requests").push(seen);
+        return;
+    }
     while let Some(Ok(piece)) = body.data().await {
         let _ = body.flow_control().release_capacity(piece.len());
         seen.body.extend_from_slice(&piece);
