@@ -144,7 +144,7 @@ fn invariant_46_a_token_in_a_path_or_method_is_not_exported() {
     for path in [
         format!("/reset/{token}/now"),
         format!("/reset/t={token}/now"),
-        format!("/reset/%65{}/now", &token[1..]),
+        format!("/reset/%65{}/now", token.trim_start_matches('e')),
         format!("/reset/Bearer%20{}/now", "opaque".repeat(4)),
     ] {
         let span = convert(&ended("GET", &path));
