@@ -1,6 +1,6 @@
 //! Points where tests make a step fail, panic or never end (INVARIANTS 34): compiled only with the feature `failpoints`.
 //!
-//! A point is a statement of [`failpoint!`] at a fallible step or beside an await. Without the feature the macro is
+//! A point is a statement of `failpoint!` at a fallible step or beside an await. Without the feature the macro is
 //! nothing at all, and a build without debug assertions refuses the feature: what is shipped cannot hold one.
 //! `tests/it/faults/failpoints.rs` goes through every point and every fault, and fails when one of them was not met.
 
