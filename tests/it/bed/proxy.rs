@@ -296,6 +296,19 @@ impl Proxy {
         });
     }
 
+    /// Does what changes an issuer's keys, and waits until they are taken. A refresh that brings nothing new is told at debug,
+    /// which beds log too: a second look at the change before this one must not be taken for it.
+    #[track_caller]
+    pub fn await_new_keys(&self, issuer: &str, change: impl FnOnce()) {
+        let is_change = |line: &Value| {
+            line["event"] == "jwks.refreshed" && line["issuer"] == issuer && line["level"] == "info"
+        };
+        self.await_lines("jwks.refreshed", 1, is_change);
+        let before = self.events().iter().filter(|line| is_change(line)).count();
+        change();
+        self.await_lines("jwks.refreshed", before + 1, is_change);
+    }
+
     /// Waits for an event of that name.
     #[track_caller]
     pub fn await_event(&self, name: &str) -> Value {

@@ -267,14 +267,12 @@ impl Bed {
     /// Replaces the pinned JWKS of the issuer called `name` and waits until the proxy has it.
     #[track_caller]
     pub fn republish(&self, name: &str, keys: Vec<serde_json::Value>) {
-        self.proxy.await_issuer_events("jwks.refreshed", name, 1);
-        let before = self.proxy.issuer_events("jwks.refreshed", name);
-        self.issuer.publish(keys);
-        self.issuer.write_jwks(&self.dir.path().join("jwks.json"));
-        // Files are looked at every 15 s of the proxy's clock; a watcher may be faster.
-        self.clock.advance(std::time::Duration::from_secs(16));
-        self.proxy
-            .await_issuer_events("jwks.refreshed", name, before + 1);
+        self.proxy.await_new_keys(name, || {
+            self.issuer.publish(keys);
+            self.issuer.write_jwks(&self.dir.path().join("jwks.json"));
+            // Files are looked at every 15 s of the proxy's clock; a watcher may be faster.
+            self.clock.advance(std::time::Duration::from_secs(16));
+        });
     }
 
     /// The first lines as started, and these, which bring their own issuers.
