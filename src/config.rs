@@ -29,6 +29,7 @@ use std::time::Duration;
 use crate::admin::{AdminSettings, ProbesSettings};
 use crate::authn::IssuerSettings;
 use crate::authz::{Policy, RateLimits};
+use crate::credential::CredentialSettings;
 use crate::identity::IdentitySettings;
 use crate::jwks::KeySourceSettings;
 use crate::listener::ListenerSettings;
@@ -56,6 +57,8 @@ pub struct Config {
     pub probes: Option<ProbesSettings>,
     /// Trusted issuers and where their keys come from.
     pub issuers: Vec<(IssuerSettings, KeySourceSettings)>,
+    /// Access tokens that are obtained for callers.
+    pub credentials: Vec<CredentialSettings>,
     /// How the caller is vouched for.
     pub identity: Arc<IdentitySettings>,
     /// All routes.

@@ -24,7 +24,8 @@
 //! # The map
 //!
 //! The pure core (`request`, `authn`, `authz`, `identity`, `rejection`) does no I/O, knows no async and reads no clock.
-//! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `config` (document to snapshot), `admin`,
+//! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `credential` (access
+//! tokens), `config` (document to snapshot), `admin`,
 //! `telemetry`, and `app` which wires them.
 
 #[macro_use]
@@ -37,6 +38,7 @@ pub mod authz;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod credential;
 pub mod drain;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use super::exposure::Exposure;
 use super::signals::{Signal, Signals};
+use super::snapshots::Cells;
 use super::worker_thread::{self, Role, Start};
 use super::{Addresses, Options, StartError, admin, self_test, snapshots};
 use crate::admin::ReloadStatus;
 use crate::config::watch::Watcher;
 use crate::config::{self, Config};
+use crate::credential::{self, Credentials};
 use crate::drain::{Drain, Phase, Readiness};
-use crate::jwks::{KeySourceSettings, Keys};
+use crate::jwks::{self, KeySourceSettings, Keys};
 use crate::listener::{Bound, ListenAddress, Sources, bind_tcp};
 use crate::proxy::Shared;
 use crate::snapshot::SnapshotCell;
@@ -37,6 +39,7 @@ pub(super) struct Control {
     options: Options,
     commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     keys: Keys,
+    credentials: Credentials,
     snapshot: Arc<SnapshotCell>,
     telemetry: Arc<Telemetry>,
     /// Events of this thread go to our own telemetry, not to whatever the process has.
@@ -61,6 +64,33 @@ fn telemetry(options: &Options, config: &Config) -> Result<Telemetry, TelemetryE
     Ok(telemetry)
 }
 
+/// Keys and credentials of a configuration, before it goes live.
+struct Prepared {
+    keys: jwks::Prepared,
+    credentials: credential::Prepared,
+}
+
+impl Prepared {
+    fn of(config: &Config, keys: &Keys, credentials: &Credentials) -> Self {
+        Self {
+            keys: keys.prepare(sources(config)),
+            credentials: credentials.prepare(config.credentials.iter().cloned()),
+        }
+    }
+
+    fn cells(&self) -> Cells {
+        Cells {
+            keys: self.keys.cells(),
+            credentials: self.credentials.cells(),
+        }
+    }
+
+    fn commit(self) {
+        self.keys.commit();
+        self.credentials.commit();
+    }
+}
+
 struct Sockets {
     inbound: Vec<Bound>,
     admin: std::net::TcpListener,
@@ -82,12 +112,14 @@ impl Control {
         let events = tracing::dispatcher::set_default(&telemetry.dispatch());
         let sockets = bind(&config)?;
         let (keys, refreshing) = Keys::start(options.clock.clone());
-        let prepared = keys.prepare(sources(&config));
+        let (credentials, keeping) = Credentials::start(options.clock.clone());
+        let prepared = Prepared::of(&config, &keys, &credentials);
         let now = options.clock.now().unix;
         let snapshot = snapshots::build(Arc::clone(&config), 1, &prepared.cells(), None, now)
             .map_err(StartError::Unusable)?;
         prepared.commit();
         tokio::task::spawn_local(refreshing.run());
+        tokio::task::spawn_local(keeping.run());
         let snapshot = Arc::new(SnapshotCell::from_pointee(snapshot));
         let mut watcher = Watcher::new(options.clock.clone());
         follow(&mut watcher, &config);
@@ -101,6 +133,7 @@ impl Control {
         let shared = Arc::new(Shared {
             snapshot: Arc::clone(&snapshot),
             keys: keys.clone(),
+            credentials: credentials.clone(),
             clock: options.clock.clone(),
             drain: drain.signal(),
             connections: AtomicUsize::new(0),
@@ -116,6 +149,7 @@ impl Control {
             options,
             commands,
             keys,
+            credentials,
             snapshot,
             telemetry,
             _events: events,
@@ -258,7 +292,7 @@ impl Control {
             tracing::warn!(what, "config.restart_needed");
         }
         let generation = live.generation.saturating_add(1);
-        let prepared = self.keys.prepare(sources(config));
+        let prepared = Prepared::of(config, &self.keys, &self.credentials);
         let now = self.options.clock.now().unix;
         let snapshot = snapshots::build(
             Arc::clone(config),

@@ -8,6 +8,7 @@ use http::{HeaderName, HeaderValue};
 use crate::authn::{Issuer, Issuers, KeyCell};
 use crate::clock::UnixTime;
 use crate::config::Config;
+use crate::credential::CredentialCell;
 use crate::identity::Identity;
 use crate::listener::{ListenAddress, ListenerSettings, server_config};
 use crate::proxy::{Answers, Cors};
@@ -15,17 +16,25 @@ use crate::request::{Authority, RequestRules, ReservedNames};
 use crate::snapshot::{Inbound, Snapshot};
 use crate::upstream::Target;
 
+/// What survives a reload, by the names of issuers and credentials.
+pub(super) struct Cells {
+    pub(super) keys: HashMap<Arc<str>, Arc<KeyCell>>,
+    #[expect(dead_code, reason = "for outbound listeners, which are to come")]
+    pub(super) credentials: HashMap<Arc<str>, Arc<CredentialCell>>,
+}
+
 /// Builds the snapshot of `config`. Upstream targets that did not change are taken over with their connections.
 pub(super) fn build(
     config: Arc<Config>,
     generation: u64,
-    cells: &HashMap<Arc<str>, Arc<KeyCell>>,
+    cells: &Cells,
     previous: Option<&Snapshot>,
     now: UnixTime,
 ) -> Result<Snapshot, String> {
     let mut issuers = Vec::with_capacity(config.issuers.len());
     for (settings, _) in &config.issuers {
         let cell = cells
+            .keys
             .get(&settings.name)
             .ok_or_else(|| format!("issuer {}: no key cell", settings.name))?;
         issuers.push(Arc::new(Issuer::new(settings.clone(), Arc::clone(cell))));

@@ -83,6 +83,7 @@ pub(crate) fn compile(
         admin: admin?,
         probes,
         issuers,
+        credentials: Vec::new(),
         identity: Arc::new(identity),
         policy: Arc::new(policy),
         limits: limits.clone(),

@@ -11,6 +11,7 @@ use super::exchange::Exchange;
 use super::registry::{Place, Registry};
 use crate::authn::{CacheCounts, TokenCache};
 use crate::clock::{Clock, Now, Tick};
+use crate::credential::Credentials;
 use crate::drain::{DrainSignal, Phase};
 use crate::jwks::Keys;
 use crate::listener::{GuardHandle, Overdue, Preface, Sources, Timeouts};
@@ -32,6 +33,8 @@ const TOKEN_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) struct Shared {
     pub(crate) snapshot: Arc<SnapshotCell>,
     pub(crate) keys: Keys,
+    #[expect(dead_code, reason = "for outbound listeners, which are to come")]
+    pub(crate) credentials: Credentials,
     pub(crate) clock: Clock,
     pub(crate) drain: DrainSignal,
     pub(crate) connections: AtomicUsize,

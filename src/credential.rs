@@ -1,0 +1,107 @@
+//! Access tokens for callers that cannot fetch them: obtained, kept and renewed.
+//!
+//! Every credential has one client, kept supplied by one task on the control thread. Workers read the token from a
+//! [`CredentialCell`] without waiting; only where none is held that is good now do they wait, in
+//! [`Credentials::obtain`], and never for longer than [`LONGEST_WAIT`].
+//!
+//! - One token request at a time per credential: its task makes them, requesters only wake it. A requester that goes
+//!   away takes nothing with it.
+//! - A token is never used past its end, whichever of the two clocks says so: the monotonic one stands still while a
+//!   machine sleeps, the other one jumps.
+//! - What refused tokens cost is bounded by time, not by traffic: one forced request per cooldown, counted from the
+//!   request whatever its outcome.
+//!
+//! A reload first [prepares](Credentials::prepare) and then [commits](Prepared::commit): a credential that means the same
+//! client and the same kind of token keeps its token, a rotated secret included.
+
+mod cell;
+mod handle;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Secret;
+
+pub use cell::{AccessToken, CredentialCell};
+pub use handle::{CredentialKeeper, Credentials, Prepared};
+
+/// Longest that a request waits for a token.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Most requests of one worker that wait for the same token at a time.
+pub const MOST_WAITERS: u32 = 4096;
+
+/// How a token is obtained.
+#[derive(Clone, Debug)]
+pub struct CredentialSettings {
+    /// Its configured name.
+    pub name: Arc<str>,
+    /// Where.
+    pub endpoint: TokenEndpoint,
+    /// `client_id`, which the authorization server knows us by.
+    pub client_id: String,
+    /// How we show that we are that client.
+    pub authentication: ClientAuthentication,
+    /// The scopes asked for; none: the server's default.
+    pub scopes: Vec<String>,
+    /// `audience`, which some servers understand.
+    pub audience: Option<String>,
+    /// `resource` (RFC 8707).
+    pub resources: Vec<String>,
+    /// A token is replaced that long before its end, or at a share of a short lifetime.
+    pub refresh_before: Duration,
+    /// Limit of one attempt, discovery included.
+    pub timeout: Duration,
+    /// Least time between two token requests that refused tokens ask for, successful or not.
+    pub cooldown: Duration,
+    /// PEM CA certificates of the token endpoint; `None`: the platform's.
+    pub ca: Option<Secret>,
+    /// Plain http is allowed.
+    pub allow_http: bool,
+}
+
+/// Where tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenEndpoint {
+    /// RFC 8414 or OIDC discovery, from this issuer URL.
+    Discover {
+        /// The issuer, as in its metadata.
+        issuer: String,
+    },
+    /// The URL itself.
+    Url(String),
+}
+
+/// How a client shows who it is.
+#[derive(Clone, Debug)]
+pub enum ClientAuthentication {
+    /// A secret, as HTTP Basic (RFC 6749 section 2.3.1).
+    SecretBasic(Secret),
+    /// A secret, in the form.
+    SecretPost(Secret),
+    /// An assertion in this file (RFC 7523), such as a projected ServiceAccount token. Read at every token request.
+    AssertionFile(PathBuf),
+}
+
+/// Why there is no token. Becomes 503, never 401: the caller can do nothing about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialFault {
+    /// The error that the authorization server gave last, if it is one that RFCs know; `other` for others. `None`: it
+    /// gave none, because it did not answer or said nothing that makes sense.
+    pub oauth_error: Option<&'static str>,
+    /// When to come again; at least a second.
+    pub retry_after: Duration,
+}
+
+impl CredentialSettings {
+    /// Whether a token obtained under `other` is one that these settings ask for. How it is asked for does not matter: a
+    /// secret or a CA that was rotated keeps the token.
+    fn same_token(&self, other: &Self) -> bool {
+        self.endpoint == other.endpoint
+            && self.client_id == other.client_id
+            && self.scopes == other.scopes
+            && self.audience == other.audience
+            && self.resources == other.resources
+    }
+}
