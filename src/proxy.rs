@@ -65,6 +65,7 @@ mod inbound;
 mod refuse;
 mod registry;
 mod stream;
+mod way;
 mod worker;
 
 pub use answer::{
@@ -74,6 +75,6 @@ pub use answer::{
 pub use body::{BodyError, RequestBody, ResponseBody, Sealed};
 pub(crate) use body::{Expiry, Passage};
 pub use exchange::Exchange;
-pub(crate) use inbound::answer;
 pub(crate) use stream::StreamExecutor;
+pub(crate) use way::answer;
 pub(crate) use worker::{ConnectionState, Shared, Worker};

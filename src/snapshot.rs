@@ -22,8 +22,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// How the caller is vouched for.
     pub identity: Identity,
-    /// Inbound listeners, in the order of the configuration.
-    pub inbounds: Vec<Inbound>,
+    /// All listeners, in the order of the configuration.
+    pub listeners: Vec<Listener>,
     /// Answer templates.
     pub answers: Answers,
     /// Everything as configured.
@@ -33,9 +33,9 @@ pub struct Snapshot {
 /// The place where the live snapshot is swapped.
 pub type SnapshotCell = arc_swap::ArcSwap<Snapshot>;
 
-/// An inbound listener, ready for use.
+/// A listener, ready for use.
 #[derive(Debug)]
-pub struct Inbound {
+pub struct Listener {
     /// Its place in the configuration; a listener keeps it for the life of the process.
     pub index: usize,
     /// As configured.
@@ -53,7 +53,7 @@ pub struct Inbound {
 impl Snapshot {
     /// The listener at `index`.
     #[must_use]
-    pub fn inbound(&self, index: usize) -> Option<&Inbound> {
-        self.inbounds.get(index)
+    pub fn listener(&self, index: usize) -> Option<&Listener> {
+        self.listeners.get(index)
     }
 }

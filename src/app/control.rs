@@ -312,8 +312,8 @@ impl Control {
     /// Looks upstream names up, in the background, and whether there is a way around the proxy.
     fn resolve(&self) {
         self.exposure.look(&self.snapshot.load());
-        for inbound in &self.snapshot.load().inbounds {
-            let target = Arc::clone(&inbound.target);
+        for listener in &self.snapshot.load().listeners {
+            let target = Arc::clone(&listener.target);
             tokio::task::spawn_local(async move {
                 if let Err(error) = target.resolve().await {
                     tracing::warn!(%error, "upstream.resolve_failed");

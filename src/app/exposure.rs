@@ -17,17 +17,17 @@ impl Exposure {
     pub(super) fn look(&self, snapshot: &Snapshot) {
         let open = open_ports();
         let exposed: BTreeSet<Arc<str>> = snapshot
-            .inbounds
+            .listeners
             .iter()
-            .filter(|inbound| {
-                let address = &inbound.settings.upstream.address;
+            .filter(|listener| {
+                let address = &listener.settings.upstream.address;
                 let port = address
                     .host_and_port()
                     .filter(|_| address.is_local())
                     .map(|(_, port)| port);
                 port.is_some_and(|port| open.contains(&port))
             })
-            .map(|inbound| Arc::clone(&inbound.settings.name))
+            .map(|listener| Arc::clone(&listener.settings.name))
             .collect();
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for listener in exposed.difference(&known) {

@@ -13,7 +13,7 @@ use crate::identity::Identity;
 use crate::listener::{ListenAddress, ListenerSettings, server_config};
 use crate::proxy::{Answers, Cors};
 use crate::request::{Authority, RequestRules, ReservedNames};
-use crate::snapshot::{Inbound, Snapshot};
+use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::Target;
 
 /// What survives a reload, by the names of issuers and credentials.
@@ -49,18 +49,18 @@ pub(super) fn build(
         ),
     };
     let identity = identity.map_err(|error| format!("identity: {error}"))?;
-    let mut inbounds = Vec::with_capacity(config.listeners.len());
+    let mut listeners = Vec::with_capacity(config.listeners.len());
     for (index, settings) in config.listeners.iter().enumerate() {
-        let old = previous.and_then(|previous| previous.inbound(index));
+        let old = previous.and_then(|previous| previous.listener(index));
         let actor_headers = actor_headers(&config);
-        inbounds.push(inbound(index, settings, &identity, actor_headers, old)?);
+        listeners.push(inbound(index, settings, &identity, actor_headers, old)?);
     }
     Ok(Snapshot {
         generation,
         issuers: Issuers::new(issuers),
         policy: config.policy.at(generation),
         identity,
-        inbounds,
+        listeners,
         answers: Answers::compile(&config.answers),
         config,
     })
@@ -71,8 +71,8 @@ fn inbound(
     settings: &ListenerSettings,
     identity: &Identity,
     actor_headers: Vec<HeaderName>,
-    old: Option<&Inbound>,
-) -> Result<Inbound, String> {
+    old: Option<&Listener>,
+) -> Result<Listener, String> {
     let at = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.name);
     let target = match old.filter(|old| old.settings.upstream.is_same(&settings.upstream)) {
         Some(old) => Arc::clone(&old.target),
@@ -93,7 +93,7 @@ fn inbound(
         actor_headers,
         default_authority: own_authority(settings),
     };
-    Ok(Inbound {
+    Ok(Listener {
         index,
         rules,
         tls,

@@ -105,8 +105,8 @@ async fn within_cap(
     place: usize,
 ) -> Result<(), Ended> {
     let snapshot = worker.shared.snapshot.load_full();
-    let inbound = snapshot.inbound(index).ok_or(Ended::Cap)?;
-    let limits = inbound.settings.limits.clone();
+    let listener = snapshot.listener(index).ok_or(Ended::Cap)?;
+    let limits = listener.settings.limits.clone();
     let peer = accepted.peer();
     let _source = worker
         .shared
@@ -116,8 +116,8 @@ async fn within_cap(
     if place >= limits.connections.min(worker.shared.most_connections) {
         return Err(Ended::Cap);
     }
-    let patience = inbound.settings.timeouts.stalled_reader;
-    let (stream, client_certificate) = match (&inbound.tls, accepted.into_stream(patience)?) {
+    let patience = listener.settings.timeouts.stalled_reader;
+    let (stream, client_certificate) = match (&listener.tls, accepted.into_stream(patience)?) {
         (Some(config), Stream::Tcp(tcp)) => {
             let handshake = async {
                 failpoint!(async TlsHandshake, Err(std::io::ErrorKind::Other.into()));
@@ -127,7 +127,7 @@ async fn within_cap(
             };
             let tls = tokio::select! {
                 tls = handshake => tls.map_err(Ended::Tls)?,
-                () = worker.shared.clock.sleep(inbound.settings.timeouts.header) => return Err(Ended::Handshake),
+                () = worker.shared.clock.sleep(listener.settings.timeouts.header) => return Err(Ended::Handshake),
             };
             let certificate = tls::client_certificate(tls.get_ref().1);
             (Stream::Tls(Box::new(tls.into())), certificate)
@@ -135,9 +135,9 @@ async fn within_cap(
         (_, stream) => (stream, None),
     };
     let facts = Arc::new(Connection {
-        listener: Arc::clone(&inbound.settings.name),
+        listener: Arc::clone(&listener.settings.name),
         peer,
-        tls: inbound.tls.is_some(),
+        tls: listener.tls.is_some(),
         client_certificate,
     });
     drop(snapshot);

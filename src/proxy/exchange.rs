@@ -16,7 +16,7 @@ use crate::clock::{Clock, Tick};
 use crate::drain::Phase;
 use crate::rejection::{Decision, Malformed, Rejection};
 use crate::request::{Facts, Head};
-use crate::snapshot::Inbound;
+use crate::snapshot::Listener;
 use crate::telemetry::{End, Outcome, Span, UpstreamCounters};
 use crate::upstream::{Lease, trace_id};
 
@@ -118,8 +118,8 @@ impl Exchange {
     }
 
     /// Counts the request among those in flight, all workers together.
-    pub(super) fn admit(&self, inbound: &Inbound) -> Result<(), Rejection> {
-        let limit = inbound.settings.limits.requests_in_flight;
+    pub(super) fn admit(&self, listener: &Listener) -> Result<(), Rejection> {
+        let limit = listener.settings.limits.requests_in_flight;
         // A connection that is shared may want one to the upstream for each of its requests.
         let most = limit.min(self.worker.shared.most_connections);
         let before = self.worker.shared.in_flight.fetch_add(1, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use crate::authz::Routed;
 use crate::clock::Clock;
 use crate::rejection::Rejection;
 use crate::request::{Facts, Refused};
-use crate::snapshot::{Inbound, Snapshot};
+use crate::snapshot::{Listener, Snapshot};
 
 /// Most bytes of a refused body that are read and thrown away, so that the caller can read the answer.
 const DISCARD_BYTES: u64 = 1024 * 1024;
@@ -81,16 +81,16 @@ impl Ended {
             Response::new(ResponseBody::ours(bytes::Bytes::new(), Rc::clone(exchange)))
         );
         let route = facts.as_ref().and_then(|facts| facts.route.as_ref());
-        let inbound = snapshot.inbound(connection.listener());
+        let listener = snapshot.listener(connection.listener());
         let template = route
             .and_then(|route| route.answers())
-            .or(inbound.and_then(|inbound| inbound.settings.answers.as_ref()));
+            .or(listener.and_then(|listener| listener.settings.answers.as_ref()));
         let id = exchange.id();
         let context = AnswerContext {
             request_id: id.as_str(),
             head: is_head,
-            cors: inbound
-                .and_then(|inbound| inbound.cors.as_ref())
+            cors: listener
+                .and_then(|listener| listener.cors.as_ref())
                 .map(|cors| (cors, origin)),
         };
         let answer = snapshot.answers.get(template).render(&rejection, &context);
@@ -110,13 +110,13 @@ impl Ended {
 /// Our answer to a preflight (`preflight: answer`).
 pub(super) fn preflight(
     routed: &Routed<Sealed>,
-    inbound: &Inbound,
+    listener: &Listener,
     exchange: &Rc<Exchange>,
 ) -> Response<ResponseBody> {
     let methods = HeaderValue::from_str(routed.route().allowed_methods())
         .unwrap_or(HeaderValue::from_static(""));
     let origin = routed.head().headers().get(header::ORIGIN);
-    let answer = match &inbound.cors {
+    let answer = match &listener.cors {
         Some(cors) => cors.answer_preflight(&methods, origin, exchange.id().as_str()),
         None => Response::new(bytes::Bytes::new()),
     };

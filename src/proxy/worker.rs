@@ -16,7 +16,7 @@ use crate::drain::{DrainSignal, Phase};
 use crate::jwks::Keys;
 use crate::listener::{GuardHandle, Overdue, Preface, Sources, Timeouts};
 use crate::request::Connection;
-use crate::snapshot::{Inbound, SnapshotCell};
+use crate::snapshot::{Listener, SnapshotCell};
 use crate::telemetry::{Recorder, WorkerTelemetry};
 use crate::upstream::Pool;
 
@@ -87,14 +87,14 @@ impl Worker {
     pub(crate) fn new(shared: Arc<Shared>, telemetry: WorkerTelemetry) -> Self {
         let snapshot = shared.snapshot.load_full();
         let recorders = snapshot
-            .inbounds
+            .listeners
             .iter()
-            .map(|inbound| telemetry.listener(&inbound.settings.name))
+            .map(|listener| telemetry.listener(&listener.settings.name))
             .collect();
         let pools = snapshot
-            .inbounds
+            .listeners
             .iter()
-            .map(|inbound| Pool::new(Arc::clone(&inbound.target)))
+            .map(|listener| Pool::new(Arc::clone(&listener.target)))
             .collect();
         let mut id_prefix = [0; 8];
         // Ids must differ between workers and restarts; without randomness they start from zero.
@@ -147,9 +147,9 @@ impl Worker {
     }
 
     /// The connections to a listener's upstream.
-    pub(super) fn pool(&self, inbound: &Inbound) -> Option<&Pool> {
-        let pool = self.pools.get(inbound.index)?;
-        pool.aim(&inbound.target);
+    pub(super) fn pool(&self, listener: &Listener) -> Option<&Pool> {
+        let pool = self.pools.get(listener.index)?;
+        pool.aim(&listener.target);
         Some(pool)
     }
 
@@ -224,18 +224,18 @@ impl Worker {
         let now = self.now().tick;
         self.tell_cache();
         let snapshot = self.shared.snapshot.load();
-        for inbound in &snapshot.inbounds {
-            if let Some(pool) = self.pools.get(inbound.index) {
-                pool.aim(&inbound.target);
-                pool.sweep(now, inbound.settings.timeouts.upstream_idle);
+        for listener in &snapshot.listeners {
+            if let Some(pool) = self.pools.get(listener.index) {
+                pool.aim(&listener.target);
+                pool.sweep(now, listener.settings.timeouts.upstream_idle);
             }
         }
         self.exchanges.for_each(|exchange| {
             let connection = exchange.connection();
             let stalled = snapshot
-                .inbound(connection.listener())
-                .is_some_and(|inbound| {
-                    let most = inbound.settings.timeouts.stalled_reader;
+                .listener(connection.listener())
+                .is_some_and(|listener| {
+                    let most = listener.settings.timeouts.stalled_reader;
                     exchange
                         .stalled_since()
                         .is_some_and(|since| now.since(since) >= most)
@@ -244,9 +244,9 @@ impl Worker {
                 exchange.stalled();
             }
             let lingers = snapshot
-                .inbound(connection.listener())
-                .is_some_and(|inbound| {
-                    let most = inbound.settings.timeouts.request_body_idle;
+                .listener(connection.listener())
+                .is_some_and(|listener| {
+                    let most = listener.settings.timeouts.request_body_idle;
                     exchange
                         .lingers_since()
                         .is_some_and(|since| now.since(since) >= most)
@@ -256,8 +256,8 @@ impl Worker {
             }
         });
         self.connections.for_each(|connection| {
-            if let Some(inbound) = snapshot.inbound(connection.listener()) {
-                connection.keep_deadlines(now, &inbound.settings.timeouts);
+            if let Some(listener) = snapshot.listener(connection.listener()) {
+                connection.keep_deadlines(now, &listener.settings.timeouts);
             }
         });
     }

@@ -21,7 +21,7 @@ use crate::identity::{IdentityHeaders, Vouched};
 use crate::proxy::{Exchange, Expiry, Passage, RequestBody, ResponseBody, Sealed};
 use crate::rejection::{Malformed, Rejection};
 use crate::request::Head;
-use crate::snapshot::Inbound;
+use crate::snapshot::Listener;
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -35,7 +35,7 @@ const OWN_FIELDS: usize = 12;
 /// The upstream does not answer, or not in a form that can be passed on; the request body broke rules.
 pub(crate) async fn forward(
     vouched: Vouched<Sealed>,
-    inbound: &Inbound,
+    listener: &Listener,
     pool: &Pool,
     exchange: &Rc<Exchange>,
 ) -> Result<Response<ResponseBody>, Rejection> {
@@ -45,9 +45,9 @@ pub(crate) async fn forward(
     let limit = granted
         .route
         .body_bytes()
-        .or(inbound.settings.limits.body_bytes);
-    let passage = passage(&granted, inbound, exchange);
-    let headers = headers(&mut granted, &identity, inbound, exchange);
+        .or(listener.settings.limits.body_bytes);
+    let passage = passage(&granted, listener, exchange);
+    let headers = headers(&mut granted, &identity, listener, exchange);
     let declared = granted
         .head
         .content_length
@@ -62,10 +62,10 @@ pub(crate) async fn forward(
     let request = request.map(|()| RequestBody::new(body, Rc::clone(exchange), limit));
     let deadline = route
         .response_timeout()
-        .or(inbound.settings.timeouts.upstream_response);
+        .or(listener.settings.timeouts.upstream_response);
     let sending = Sending {
         pool,
-        inbound,
+        listener,
         exchange,
     };
     let (answer, lease) = sending.watched(request, deadline).await?;
@@ -82,23 +82,23 @@ pub(crate) async fn forward(
             answer,
             wanted,
             upgrade,
-            &inbound.rules.reserved,
+            &listener.rules.reserved,
             passage,
             lease,
             exchange,
         );
     }
-    response::sanitise(&mut parts.headers, &inbound.rules.reserved, route.grpc());
+    response::sanitise(&mut parts.headers, &listener.rules.reserved, route.grpc());
     let body = ResponseBody::theirs(body, lease, passage, Rc::clone(exchange));
     Ok(Response::from_parts(parts, body))
 }
 
-fn passage(granted: &Granted, inbound: &Inbound, exchange: &Exchange) -> Passage {
+fn passage(granted: &Granted, listener: &Listener, exchange: &Exchange) -> Passage {
     let mut passage = Passage {
         trailers: granted
             .route
             .grpc()
-            .then(|| Arc::clone(&inbound.rules.reserved)),
+            .then(|| Arc::clone(&listener.rules.reserved)),
         expiry: None,
     };
     if let Some(until) = granted.until.filter(|_| granted.route.end_at_expiry()) {
@@ -114,11 +114,11 @@ fn passage(granted: &Granted, inbound: &Inbound, exchange: &Exchange) -> Passage
 fn headers(
     granted: &mut Granted,
     identity: &IdentityHeaders,
-    inbound: &Inbound,
+    listener: &Listener,
     exchange: &Exchange,
 ) -> HeaderMap {
     let mut headers = std::mem::take(&mut granted.head.headers);
-    for name in &inbound.rules.actor_headers {
+    for name in &listener.rules.actor_headers {
         headers.remove(name);
     }
     // Ours come in beside the client's: grow once.
@@ -181,7 +181,7 @@ fn head(granted: &Granted, headers: HeaderMap) -> Request<()> {
 
 struct Sending<'a> {
     pool: &'a Pool,
-    inbound: &'a Inbound,
+    listener: &'a Listener,
     exchange: &'a Rc<Exchange>,
 }
 
@@ -209,7 +209,7 @@ impl Sending<'_> {
     /// Ends when the body has stalled, or the answer is late.
     async fn overdue(&self, deadline: Option<Duration>) -> Rejection {
         let clock = self.exchange.clock();
-        let timeouts = &self.inbound.settings.timeouts;
+        let timeouts = &self.listener.settings.timeouts;
         let most = timeouts.request_body_idle;
         loop {
             if self.exchange.request_has_ended() {
@@ -244,7 +244,7 @@ impl Sending<'_> {
     async fn send(&self, request: Request<RequestBody>) -> Result<Answer, Rejection> {
         let (now, timeouts) = (
             self.exchange.clock().tick(),
-            &self.inbound.settings.timeouts,
+            &self.listener.settings.timeouts,
         );
         let mut request = request;
         let counters = self.exchange.upstream_counters();
@@ -262,7 +262,7 @@ impl Sending<'_> {
             }
         }
         let connected = Box::pin(self.pool.connect(
-            &self.inbound.target,
+            &self.listener.target,
             self.exchange.clock(),
             timeouts,
         ))
@@ -295,7 +295,7 @@ impl Sending<'_> {
             } => {
                 self.exchange.request_shares(&tasks);
                 let tls = matches!(
-                    self.inbound.settings.upstream.address,
+                    self.listener.settings.upstream.address,
                     UpstreamAddress::Https { .. }
                 );
                 failpoint!(async Send2, Err(Unsent::Final(Rejection::UpstreamUnreachable)));
