@@ -5,6 +5,7 @@
 
 mod cache;
 mod claims;
+mod confirmation;
 mod credential;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
@@ -31,12 +32,13 @@ pub use key_set::{
     Algorithm, KeyCell, KeyInfo, KeySet, KeySetError, KeyState, SkippedKey, Thumbprint,
 };
 
+use self::confirmation::Confirmation;
 use self::credential::Source;
 use self::verify::{Failure, Origin};
 use crate::authz::{ActorToken, Demand, Route, Routed};
 use crate::clock::{Now, UnixTime};
 use crate::rejection::{Rejection, TokenFault};
-use crate::request::{Head, Opener, Refused};
+use crate::request::{ClientCertificate, Head, Opener, Refused};
 
 /// The authenticated party, or explicitly nobody in particular.
 #[derive(Clone, Debug)]
@@ -66,6 +68,8 @@ pub struct Verified {
     pub(crate) not_before: Option<UnixTime>,
     /// `exp`, without leeway.
     pub(crate) expires: UnixTime,
+    /// What it is bound to; `None`: it is good in anybody's hands.
+    pub(crate) confirmation: Option<Box<Confirmation>>,
     /// Identity headers are prepared once per token and generation; [`crate::identity`] keeps them here.
     pub(crate) prepared: std::cell::RefCell<Option<Rc<crate::identity::Prepared>>>,
 }
@@ -112,7 +116,8 @@ pub fn identify<B>(
     let head = routed.head();
     let asked = Asked {
         headers: head.headers(),
-        query: head.path().target.query(),
+        query: head.path().query(),
+        certificate: head.connection().client_certificate.as_ref(),
         demand: routed.demand(),
         actor: routed.actor_token(),
     };
@@ -174,6 +179,8 @@ fn strip_credentials<B>(routed: &mut Routed<B>, issuers: &Issuers) {
 struct Asked<'a> {
     headers: &'a HeaderMap,
     query: Option<&'a str>,
+    /// The connection's verified client certificate.
+    certificate: Option<&'a ClientCertificate>,
     demand: Demand,
     actor: Option<&'a ActorToken>,
 }
@@ -189,10 +196,16 @@ impl From<Rejection> for Denied {
     }
 }
 
+impl From<TokenFault> for Denied {
+    fn from(fault: TokenFault) -> Self {
+        Self::Rejected(Rejection::InvalidToken(fault))
+    }
+}
+
 impl From<Failure> for Denied {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Fault(fault) => Self::Rejected(Rejection::InvalidToken(fault)),
+            Failure::Fault(fault) => fault.into(),
             Failure::NeedsKey(wanted) => Self::NeedsKey(wanted),
         }
     }
@@ -237,16 +250,26 @@ impl Asked<'_> {
             && credential.source == Source::Bearer
             && !token::looks_like_jwt(&credential.token)
         {
-            return opaque(&credential.token, issuers)
-                .map_err(|fault| Rejection::InvalidToken(fault).into());
+            return opaque(&credential.token, issuers).map_err(Into::into);
         }
         let origin = Origin {
             source: credential.source,
             issuer: None,
         };
-        verify::verify(&credential.token, origin, issuers, cache, now)
-            .map(Principal::Known)
-            .map_err(Into::into)
+        let verified = verify::verify(&credential.token, origin, issuers, cache, now)?;
+        self.confirm(&verified)?;
+        Ok(Principal::Known(verified))
+    }
+
+    /// A token that is bound to something is worth nothing without it, whoever else may hold it.
+    fn confirm(&self, verified: &Verified) -> Result<(), TokenFault> {
+        let Some(confirmation) = &verified.confirmation else {
+            return Ok(());
+        };
+        if confirmation.key().is_some() {
+            return Err(TokenFault::Bound);
+        }
+        confirmation.check_certificate(self.certificate)
     }
 
     fn actor(
@@ -258,7 +281,7 @@ impl Asked<'_> {
     ) -> Result<Option<Rc<Verified>>, Denied> {
         let Some(value) = credential::single(self.headers, &actor.header)? else {
             return if actor.required {
-                Err(Rejection::InvalidToken(TokenFault::ActorMissing).into())
+                Err(TokenFault::ActorMissing.into())
             } else {
                 Ok(None)
             };
@@ -268,8 +291,8 @@ impl Asked<'_> {
             issuer: Some(&actor.issuer),
         };
         match verify::verify(value.as_bytes(), origin, issuers, cache, now) {
-            Ok(verified) => Ok(Some(verified)),
-            Err(Failure::Fault(_)) => Err(Rejection::InvalidToken(TokenFault::Actor).into()),
+            Ok(verified) if self.confirm(&verified).is_ok() => Ok(Some(verified)),
+            Ok(_) | Err(Failure::Fault(_)) => Err(TokenFault::Actor.into()),
             Err(Failure::NeedsKey(wanted)) => Err(Denied::NeedsKey(wanted)),
         }
     }

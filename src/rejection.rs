@@ -162,6 +162,12 @@ pub enum TokenFault {
     ServiceAccount,
     /// The credential is of a scheme or shape that this route does not take.
     Scheme,
+    /// `cnf` names a way of confirmation that is not known, or is not well-formed.
+    Confirmation,
+    /// It is bound to a key (`cnf.jkt`) and came without a proof of it, as a plain bearer.
+    Bound,
+    /// It is bound to another client certificate (`cnf.x5t#S256`) than the connection's, if that has one.
+    Certificate,
     /// The second token that the route asks for is missing.
     ActorMissing,
     /// The second token does not hold.

@@ -30,6 +30,7 @@ fn ask(
     let asked = Asked {
         headers,
         query,
+        certificate: None,
         demand,
         actor,
     };

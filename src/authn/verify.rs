@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cache::Verdict;
 use super::claims::{Claims, NumericDate};
+use super::confirmation::Confirmation;
 use super::credential::Source;
 use super::json::Json;
 use super::key_set::{Key, KeySet};
@@ -175,6 +176,7 @@ fn check_claims(claims: Claims, issuer: &Arc<Issuer>, now: Now) -> Result<Verifi
     }
     times.check_lifetime(issuer)?;
     let subject = mapped::subject(&claims, issuer)?;
+    let confirmation = Confirmation::read(&claims)?;
     Ok(Verified {
         issuer: Arc::clone(issuer),
         thumbprint: super::Thumbprint([0; 32]),
@@ -187,6 +189,7 @@ fn check_claims(claims: Claims, issuer: &Arc<Issuer>, now: Now) -> Result<Verifi
         issued_at: times.issued_at.map(NumericDate::floor),
         not_before: times.not_before.map(NumericDate::ceil),
         expires: times.expires.floor(),
+        confirmation,
         prepared: std::cell::RefCell::default(),
         claims,
     })

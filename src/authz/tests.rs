@@ -150,6 +150,7 @@ fn token(of: &str, change: impl FnOnce(&mut Verified)) -> Principal {
         issued_at: None,
         not_before: None,
         expires: NOW.unix.plus(300),
+        confirmation: None,
         prepared: RefCell::default(),
     };
     change(&mut verified);

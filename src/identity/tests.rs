@@ -57,6 +57,7 @@ pub(super) fn verified(claims: &Value) -> Rc<Verified> {
         issued_at: None,
         not_before: None,
         expires: NOW.plus(3600),
+        confirmation: None,
         prepared: RefCell::new(None),
     })
 }

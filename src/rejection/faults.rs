@@ -114,6 +114,9 @@ impl TokenFault {
             Self::Signature => "token_signature",
             Self::ServiceAccount => "token_service_account",
             Self::Scheme => "token_scheme",
+            Self::Confirmation => "token_confirmation",
+            Self::Bound => "token_bound",
+            Self::Certificate => "token_certificate",
             Self::ActorMissing => "actor_missing",
             Self::Actor => "actor_invalid",
         }

@@ -29,7 +29,8 @@ fn path_faults() -> Vec<PathFault> {
 
 fn token_faults() -> Vec<TokenFault> {
     every!(TokenFault: TooLarge, Malformed, UnsupportedHeader, Algorithm, Type, Issuer, Audience, Client, Expired,
-        NotYetValid, Claim, Lifetime, UnknownKey, Signature, ServiceAccount, Scheme, ActorMissing, Actor)
+        NotYetValid, Claim, Lifetime, UnknownKey, Signature, ServiceAccount, Scheme, Confirmation, Bound,
+        Certificate, ActorMissing, Actor)
 }
 
 fn refusals() -> Vec<Refusal> {

@@ -123,7 +123,7 @@ pub fn learn_key(name: &str, pem: &str) {
 
 /// What a header field of a request gives away, by its name.
 pub fn learn_field(name: &str, value: &str) {
-    const FIELDS: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+    const FIELDS: [&str; 4] = ["authorization", "proxy-authorization", "cookie", "dpop"];
     if FIELDS.iter().any(|field| name.eq_ignore_ascii_case(field)) {
         // The scheme is no secret.
         let secret = value.split_once(' ').map_or(value, |(_, rest)| rest);

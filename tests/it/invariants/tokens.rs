@@ -3,6 +3,7 @@
 mod accounts;
 mod algorithms;
 mod allow_lists;
+mod certificates;
 mod data;
 mod no_keys;
 mod spellings;

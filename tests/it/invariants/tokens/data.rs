@@ -67,6 +67,11 @@ fn invariant_14_and_57_a_token_has_one_shape_and_bombs_are_cheap() {
 }
 
 #[test]
+fn invariant_14_a_bound_token_never_passes_as_another() {
+    judge("confirmations.txt");
+}
+
+#[test]
 fn invariant_15_membership_is_exact() {
     judge("membership.txt");
 }

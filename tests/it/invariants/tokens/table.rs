@@ -36,6 +36,7 @@ routes:
   - {path: /health, allow: anyone}
   - {path: /any/**, allow: web}
   - {path: /main, allow: {issuer: main}}
+  - {path: /opaque, allow: [opaque, web]}
   - {path: /second, allow: {issuer: second}}
   - {path: /mixed, allow: {issuer: mixed}}
   - {path: /listed, allow: {issuer: listed}}
