@@ -28,7 +28,7 @@ pub use route::{ActorToken, AuthorizationHeader, NearMiss, Route, RouteSettings}
 use crate::authn::{Known, Principal};
 use crate::clock::{Now, UnixTime};
 use crate::rejection::Rejection;
-use crate::request::{Canonical, Head, Opener, Refused};
+use crate::request::{Canonical, Facts, Head, Opener, Refused};
 
 #[cfg(test)]
 mod tests;
@@ -118,6 +118,13 @@ impl<B> Routed<B> {
     pub(crate) fn open(self, opener: &Opener) -> (Box<Head>, Arc<Route>, B) {
         let (head, sealed) = self.request.open(opener);
         (head, self.found.route, sealed)
+    }
+
+    /// Ends the request's way here: we answer it ourselves. The body is only good for discarding.
+    pub(crate) fn end(self) -> (Facts, B) {
+        let (mut facts, sealed) = self.request.end();
+        facts.route = Some(self.found.route);
+        (facts, sealed)
     }
 
     /// Ends the request's way here.

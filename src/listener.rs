@@ -21,7 +21,7 @@ pub(crate) use sources::Sources;
 pub use tls::{TlsError, server_config};
 
 use crate::config::Secret;
-use crate::proxy::{AnswersName, CorsSettings};
+use crate::proxy::{AnswersName, CorsSettings, ResourceMetadataSettings};
 use crate::upstream::UpstreamSettings;
 
 /// Where a listener binds.
@@ -48,6 +48,8 @@ pub struct ListenerSettings {
     pub answers: Option<AnswersName>,
     /// CORS on our own answers.
     pub cors: Option<CorsSettings>,
+    /// What the listener tells of itself (RFC 9728); `None`: its paths are policy's.
+    pub resource_metadata: Option<ResourceMetadataSettings>,
     /// TLS towards callers.
     pub tls: Option<TlsSettings>,
     /// Sizes and counts.

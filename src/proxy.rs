@@ -62,6 +62,7 @@ mod answer;
 mod body;
 mod exchange;
 mod inbound;
+mod metadata;
 mod refuse;
 mod registry;
 mod stream;
@@ -75,6 +76,8 @@ pub use answer::{
 pub use body::{BodyError, RequestBody, ResponseBody, Sealed};
 pub(crate) use body::{Expiry, Passage};
 pub use exchange::Exchange;
+pub(crate) use metadata::WELL_KNOWN;
+pub use metadata::{ResourceMetadata, ResourceMetadataSettings};
 pub(crate) use stream::StreamExecutor;
 pub(crate) use way::answer;
 pub(crate) use worker::{ConnectionState, Shared, Worker};

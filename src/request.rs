@@ -249,14 +249,21 @@ impl<B> Canonical<B> {
 
     /// Ends the request's way here.
     pub(crate) fn refuse(self, rejection: Rejection) -> Box<Refused<B>> {
+        let (facts, sealed) = self.end();
         Box::new(Refused {
             rejection,
-            facts: Facts {
-                head: Some(self.head),
-                ..Facts::default()
-            },
-            sealed: self.sealed,
+            facts,
+            sealed,
         })
+    }
+
+    /// Ends the request's way here: we answer it ourselves. The body is only good for discarding.
+    pub(crate) fn end(self) -> (Facts, B) {
+        let facts = Facts {
+            head: Some(self.head),
+            ..Facts::default()
+        };
+        (facts, self.sealed)
     }
 }
 

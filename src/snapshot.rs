@@ -7,7 +7,7 @@ use crate::authz::Policy;
 use crate::config::Config;
 use crate::identity::Identity;
 use crate::listener::ListenerSettings;
-use crate::proxy::{Answers, Cors};
+use crate::proxy::{Answers, Cors, ResourceMetadata};
 use crate::request::RequestRules;
 use crate::upstream::Target;
 
@@ -46,6 +46,8 @@ pub struct Listener {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// CORS on our own answers.
     pub cors: Option<Cors>,
+    /// What it tells of itself (RFC 9728).
+    pub resource_metadata: Option<ResourceMetadata>,
     /// Where it forwards.
     pub target: Arc<Target>,
 }

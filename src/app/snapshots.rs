@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::credential::CredentialCell;
 use crate::identity::Identity;
 use crate::listener::{ListenAddress, ListenerSettings, server_config};
-use crate::proxy::{Answers, Cors};
+use crate::proxy::{Answers, Cors, ResourceMetadata};
 use crate::request::{Authority, RequestRules, ReservedNames};
 use crate::snapshot::{Listener, Snapshot};
 use crate::upstream::Target;
@@ -52,8 +52,7 @@ pub(super) fn build(
     let mut listeners = Vec::with_capacity(config.listeners.len());
     for (index, settings) in config.listeners.iter().enumerate() {
         let old = previous.and_then(|previous| previous.listener(index));
-        let actor_headers = actor_headers(&config);
-        listeners.push(inbound(index, settings, &identity, actor_headers, old)?);
+        listeners.push(inbound(index, settings, &config, &identity, old)?);
     }
     Ok(Snapshot {
         generation,
@@ -69,8 +68,8 @@ pub(super) fn build(
 fn inbound(
     index: usize,
     settings: &ListenerSettings,
+    config: &Config,
     identity: &Identity,
-    actor_headers: Vec<HeaderName>,
     old: Option<&Listener>,
 ) -> Result<Listener, String> {
     let at = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.name);
@@ -90,11 +89,18 @@ fn inbound(
         header_bytes: settings.limits.header_bytes,
         target_bytes: settings.limits.target_bytes,
         reserved: Arc::new(ReservedNames::new(identity.reserved())),
-        actor_headers,
+        actor_headers: actor_headers(config),
         default_authority: own_authority(settings),
     };
+    let resource_metadata = settings
+        .resource_metadata
+        .as_ref()
+        .map(|metadata| ResourceMetadata::compile(metadata, settings, config))
+        .transpose()
+        .map_err(|error| at(&error))?;
     Ok(Listener {
         index,
+        resource_metadata,
         rules,
         tls,
         target,

@@ -1,8 +1,11 @@
 //! All routes of all listeners, and how they come together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::access::Access;
 use super::check::RouteError;
+use super::condition::Alternative;
 use super::rate_limit::RateLimits;
 use super::route::{Route, RouteSettings};
 use super::table::Table;
@@ -47,6 +50,29 @@ impl Policy {
     #[must_use]
     pub fn routes(&self) -> &[Arc<Route>] {
         &self.routes
+    }
+
+    /// What the routes of one listener let pass, and how.
+    pub(crate) fn alternatives_of(&self, listener: &str) -> impl Iterator<Item = &Alternative> {
+        let of_listener = move |route: &&Arc<Route>| {
+            let own = route.settings().listener.as_deref();
+            own.is_none_or(|own| own == listener)
+        };
+        self.routes
+            .iter()
+            .filter(of_listener)
+            .flat_map(|route| route.settings().table.accesses())
+            .flat_map(|access| match access {
+                Access::Rules { alternatives, .. } => alternatives.as_slice(),
+                Access::Nobody | Access::Anyone => &[],
+            })
+    }
+
+    /// The issuers that the routes of one listener name.
+    pub(crate) fn issuers_of(&self, listener: &str) -> BTreeSet<&str> {
+        self.alternatives_of(listener)
+            .map(|alternative| &*alternative.issuer)
+            .collect()
     }
 
     pub(super) fn listener(&self, name: &str) -> Option<&ListenerPolicy> {

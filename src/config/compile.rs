@@ -10,6 +10,7 @@ mod issuers;
 mod keys;
 mod listeners;
 mod look_alikes;
+mod metadata;
 mod routes;
 mod telemetry;
 mod tls;
@@ -70,6 +71,7 @@ pub(crate) fn compile(
     scope.identity_headers = identity.reserved();
     let callers = callers::compile(&root, &mut scope);
     let policy = routes::compile(&root, &callers, &listeners, limits, &mut scope);
+    metadata::owners(&root, &listeners, &mut scope);
     let answers = answers::compile(&root, &mut scope);
     let admin = admin::admin(&root, &mut scope);
     let probes = admin::probes(&root);

@@ -19,7 +19,7 @@ pub use markdown::reference;
 pub(crate) use answers::{ANSWER_KIND, ANSWERS};
 pub(crate) use common::FILE_BLOCK;
 pub(crate) use identity::{ASSERTION, IDENTITY, SIGNATURE, SIGNING_KEY};
-pub(crate) use inbound::{CORS, INBOUND, LIMITS, TIMEOUTS, TLS, UPSTREAM};
+pub(crate) use inbound::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, TLS, UPSTREAM};
 pub(crate) use issuers::{CLAIM_MAPPINGS, ISSUER, JWKS};
 pub(crate) use policy::{ACTOR, ALTERNATIVE, CALLER_BLOCK, CERTIFICATE};
 pub(crate) use root::{ADMIN, DRAIN, LOG, OTLP, PROBES, ROOT, TELEMETRY};

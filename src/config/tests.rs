@@ -22,6 +22,7 @@ use super::*;
 
 mod documents;
 mod examples;
+mod pairing;
 mod registry;
 mod text;
 mod wrong;

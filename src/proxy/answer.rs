@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
 pub use cors::{Cors, is_preflight};
 
@@ -104,6 +104,8 @@ pub struct Answer {
     invalid_token: HeaderValue,
     /// The challenge's parameters up to `error`, as text.
     challenge: String,
+    /// It says where metadata is, whatever the listener says.
+    has_metadata: bool,
 }
 
 #[derive(Debug)]
@@ -130,6 +132,8 @@ pub struct AnswerContext<'a> {
     pub head: bool,
     /// CORS of the listener, and the request's `Origin`.
     pub cors: Option<(&'a Cors, Option<&'a HeaderValue>)>,
+    /// Where the listener's metadata is, as a parameter of challenges with the comma before it.
+    pub resource_metadata: Option<&'a str>,
 }
 
 impl Answer {
@@ -153,8 +157,9 @@ impl Answer {
             content_type: HeaderValue::from_static(content_type),
             kinds: settings.kinds.clone(),
             bare: header_value(&challenge),
-            invalid_token: header_value(&format!("{challenge}, error=\"invalid_token\"")),
+            invalid_token: header_value(&format!("{challenge}{INVALID_TOKEN}")),
             challenge,
+            has_metadata: settings.resource_metadata.is_some(),
         }
     }
 
@@ -177,10 +182,8 @@ impl Answer {
         headers.insert(CONTENT_TYPE, self.content_type.clone());
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Ok(id) = HeaderValue::from_str(context.request_id) {
-            headers.insert(X_REQUEST_ID, id);
-        }
-        if let Some(challenge) = self.challenge(rejection, status) {
+        request_id(headers, context.request_id);
+        if let Some(challenge) = self.challenge(rejection, status, context) {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         if let Some(after) = rejection.retry_after() {
@@ -198,26 +201,37 @@ impl Answer {
         response
     }
 
-    fn challenge(&self, rejection: &Rejection, status: StatusCode) -> Option<HeaderValue> {
-        match rejection.challenge() {
-            Some(Challenge::Bare) => Some(self.bare.clone()),
-            Some(Challenge::InvalidToken) => Some(self.invalid_token.clone()),
+    fn challenge(
+        &self,
+        rejection: &Rejection,
+        status: StatusCode,
+        context: &AnswerContext<'_>,
+    ) -> Option<HeaderValue> {
+        let is_401 = status == StatusCode::UNAUTHORIZED;
+        let challenge = match rejection.challenge() {
             // A template that answers 401 says that another token is wanted; scopes are a matter of 403.
-            Some(Challenge::InsufficientScope(scopes)) if status != StatusCode::UNAUTHORIZED => {
-                Some(header_value(&format!(
-                    "{}, error=\"insufficient_scope\", scope={}",
-                    self.challenge,
-                    quoted(scopes)
-                )))
-            }
-            Some(Challenge::InsufficientScope(_)) => Some(self.invalid_token.clone()),
+            Some(Challenge::InsufficientScope(_)) if is_401 => Challenge::InvalidToken,
+            Some(challenge) => challenge,
             // A 401 must carry a challenge (RFC 9110 section 15.5.2), also where a template made it one.
-            None if status == StatusCode::UNAUTHORIZED => match rejection {
-                Rejection::Forbidden(_) => Some(self.invalid_token.clone()),
-                _ => Some(self.bare.clone()),
-            },
-            None => None,
-        }
+            None if is_401 && matches!(rejection, Rejection::Forbidden(_)) => {
+                Challenge::InvalidToken
+            }
+            None if is_401 => Challenge::Bare,
+            None => return None,
+        };
+        let metadata = context.resource_metadata.filter(|_| !self.has_metadata);
+        let start = || format!("{}{}", self.challenge, metadata.unwrap_or_default());
+        Some(match challenge {
+            Challenge::Bare if metadata.is_none() => self.bare.clone(),
+            Challenge::Bare => header_value(&start()),
+            Challenge::InvalidToken if metadata.is_none() => self.invalid_token.clone(),
+            Challenge::InvalidToken => header_value(&format!("{}{INVALID_TOKEN}", start())),
+            Challenge::InsufficientScope(scopes) => header_value(&format!(
+                "{}, error=\"insufficient_scope\", scope={}",
+                start(),
+                quoted(scopes)
+            )),
+        })
     }
 
     fn body(
@@ -297,6 +311,9 @@ impl Default for Answers {
     }
 }
 
+/// What a challenge says of every token that does not hold.
+const INVALID_TOKEN: &str = ", error=\"invalid_token\"";
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Splits the template's JSON into what stands and what is filled in. Only strings are looked at, and since a value
@@ -336,8 +353,15 @@ fn pieces(template: &serde_json::Value) -> Vec<Piece> {
     pieces
 }
 
+/// Says the id that the decision record has.
+pub(super) fn request_id(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+}
+
 /// A quoted-string (RFC 9110 section 5.6.4); what cannot stand in one is left out.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     for c in text.chars().filter(|c| matches!(c, ' '..='~')) {

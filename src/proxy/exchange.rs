@@ -286,19 +286,25 @@ impl Exchange {
     }
 
     pub(crate) fn refused(&self, rejection: Rejection, facts: Option<Facts>, status: StatusCode) {
-        if let Some(mut facts) = facts {
-            if let Some(head) = &mut facts.head {
-                self.traced(&mut head.headers);
-            }
-            *self.facts.borrow_mut() = facts;
+        if let Some(facts) = facts {
+            self.ends_with(facts);
         }
         *self.rejection.borrow_mut() = Some(rejection);
         self.status.set(status.as_u16());
     }
 
     /// An answer of ours that is no refusal.
-    pub(super) fn answered(&self, status: StatusCode) {
+    pub(super) fn answered(&self, facts: Facts, status: StatusCode) {
+        self.ends_with(facts);
         self.status.set(status.as_u16());
+    }
+
+    /// What is known of a request that goes no further.
+    fn ends_with(&self, mut facts: Facts) {
+        if let Some(head) = &mut facts.head {
+            self.traced(&mut head.headers);
+        }
+        *self.facts.borrow_mut() = facts;
     }
 
     pub(crate) fn upstream_answered(&self, status: StatusCode) {

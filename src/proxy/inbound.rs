@@ -24,10 +24,20 @@ impl Way<'_> {
         now: Now,
     ) -> Result<Response<ResponseBody>, Ended> {
         let request = self.read(inbound, request)?;
+        if let Some(metadata) = &inbound.resource_metadata
+            && metadata.is_at(request.head().path())
+        {
+            return Ok(super::refuse::metadata(
+                request,
+                metadata,
+                inbound,
+                self.exchange,
+            )?);
+        }
         failpoint!(Route, Err(Rejection::Internal.into()));
         let routed = request.route(&self.snapshot.policy, now)?;
         if routed.is_preflight_to_answer() {
-            return Ok(self.answer_preflight(&routed, inbound));
+            return Ok(super::refuse::preflight(routed, inbound, self.exchange));
         }
         let (known, now) = self.identify(routed, now).await?;
         failpoint!(Authorize, Err(Rejection::Internal.into()));
@@ -37,14 +47,6 @@ impl Way<'_> {
         failpoint!(Pool, Err(Rejection::Internal.into()));
         let pool = self.worker.pool(inbound).ok_or(Rejection::Internal)?;
         Ok(upstream::forward(vouched, inbound, pool, self.exchange).await?)
-    }
-
-    fn answer_preflight(
-        &self,
-        routed: &Routed<Sealed>,
-        inbound: &Listener,
-    ) -> Response<ResponseBody> {
-        super::refuse::preflight(routed, inbound, self.exchange)
     }
 
     /// Verifies the credentials; waits for a key, once for each of the two tokens that a request may carry. Also gives

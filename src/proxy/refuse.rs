@@ -13,11 +13,12 @@ use hyper::body::Incoming;
 use super::answer::AnswerContext;
 use super::body::{ResponseBody, Sealed};
 use super::exchange::Exchange;
+use super::metadata::ResourceMetadata;
 use super::worker::ConnectionState;
 use crate::authz::Routed;
 use crate::clock::Clock;
 use crate::rejection::Rejection;
-use crate::request::{Facts, Refused};
+use crate::request::{Canonical, Facts, Refused};
 use crate::snapshot::{Listener, Snapshot};
 
 /// Most bytes of a refused body that are read and thrown away, so that the caller can read the answer.
@@ -92,6 +93,9 @@ impl Ended {
             cors: listener
                 .and_then(|listener| listener.cors.as_ref())
                 .map(|cors| (cors, origin)),
+            resource_metadata: listener
+                .and_then(|listener| listener.resource_metadata.as_ref())
+                .map(ResourceMetadata::parameter),
         };
         let answer = snapshot.answers.get(template).render(&rejection, &context);
         let mut answer = answer.map(|bytes| ResponseBody::ours(bytes, Rc::clone(exchange)));
@@ -109,7 +113,7 @@ impl Ended {
 
 /// Our answer to a preflight (`preflight: answer`).
 pub(super) fn preflight(
-    routed: &Routed<Sealed>,
+    routed: Routed<Sealed>,
     listener: &Listener,
     exchange: &Rc<Exchange>,
 ) -> Response<ResponseBody> {
@@ -120,7 +124,34 @@ pub(super) fn preflight(
         Some(cors) => cors.answer_preflight(&methods, origin, exchange.id().as_str()),
         None => Response::new(bytes::Bytes::new()),
     };
-    exchange.answered(answer.status());
+    let (facts, _nothing) = routed.end();
+    ours(answer, facts, exchange)
+}
+
+/// Our answer to a request for metadata.
+pub(super) fn metadata(
+    request: Canonical<Sealed>,
+    metadata: &ResourceMetadata,
+    listener: &Listener,
+    exchange: &Rc<Exchange>,
+) -> Result<Response<ResponseBody>, Box<Refused<Sealed>>> {
+    let id = exchange.id();
+    match metadata.answer(request.head(), listener.cors.as_ref(), id.as_str()) {
+        Ok(answer) => {
+            let (facts, _nothing) = request.end();
+            Ok(ours(answer, facts, exchange))
+        }
+        Err(rejection) => Err(request.refuse(rejection)),
+    }
+}
+
+/// An answer of ours that is no refusal, to a request without a body.
+fn ours(
+    answer: Response<bytes::Bytes>,
+    facts: Facts,
+    exchange: &Rc<Exchange>,
+) -> Response<ResponseBody> {
+    exchange.answered(facts, answer.status());
     answer.map(|bytes| ResponseBody::ours(bytes, Rc::clone(exchange)))
 }
 

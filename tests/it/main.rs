@@ -46,6 +46,8 @@ mod lifecycle;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
+mod pairing;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod purity;

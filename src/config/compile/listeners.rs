@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Scope, tls};
+use super::{Scope, metadata, tls};
 use crate::config::node::Node;
 use crate::config::scalar;
-use crate::config::schema::{CORS, INBOUND, LIMITS, TIMEOUTS, UPSTREAM};
+use crate::config::schema::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, UPSTREAM};
 use crate::config::view::View;
 use crate::listener::{Limits, ListenAddress, ListenerSettings, Timeouts};
 use crate::proxy::{CorsSettings, Preflight};
@@ -73,6 +73,9 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
     let upstream = view.get("upstream").and_then(|node| upstream(node, scope));
     let cors = view.sub_if("cors", &CORS).map(|view| cors(&view, scope));
     let answers = scope.answers(view.get("answers"));
+    let resource_metadata = view
+        .sub_if("resource_metadata", &RESOURCE_METADATA)
+        .and_then(|view| metadata::compile(&view, scope));
     let tls = tls::downstream(view, scope);
     let limits = limits(&view.sub("limits", &LIMITS));
     if limits.target_bytes > limits.header_bytes || limits.token_bytes > limits.header_bytes {
@@ -88,6 +91,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         trusted_proxies: trusted_proxies(view, scope),
         answers,
         cors,
+        resource_metadata,
         tls,
         limits,
         timeouts: timeouts(&view.sub("timeouts", &TIMEOUTS)),

@@ -1,7 +1,7 @@
 //! `inbound` and what belongs to a listener.
 
 use super::Need::{Default, Optional, Required};
-use super::common::{DAY, FILE, FLAG, K, LONG, LONG_OR_NONE, M, NAME, SHORT};
+use super::common::{DAY, FILE, FLAG, K, LONG, LONG_OR_NONE, M, NAME, SHORT, VISIBLE, WEB_URL};
 use super::{ANSWERS_NAME, Block, Format, Key, Shape};
 
 /// One of `inbound`.
@@ -50,6 +50,13 @@ pub(crate) static INBOUND: Block = Block {
             Optional,
             "CORS on our own answers, so that browsers can read refusals; the upstream's answers are left alone.",
             "{origins: [https://app.example.org]}",
+        ),
+        Key::new(
+            "resource_metadata",
+            &Shape::Block(&RESOURCE_METADATA),
+            Optional,
+            "Protected-resource metadata (RFC 9728): we answer `/.well-known/oauth-protected-resource`, with the resource's path appended too, before policy and without a token; challenges say where it is. When absent these paths are policy's.",
+            "{resource: https://api.example.org}",
         ),
         Key::new(
             "tls",
@@ -301,6 +308,42 @@ pub(crate) static TIMEOUTS: Block = Block {
             Default("4s"),
             "Idle upstream connections are closed after this; keep it under the upstream's own keep-alive (uvicorn: 5 s).",
             "4s",
+        ),
+    ],
+};
+
+/// `resource_metadata`.
+pub(crate) static RESOURCE_METADATA: Block = Block {
+    name: "resource_metadata",
+    doc: "What is told of the listener to clients without a token (RFC 9728). The authorization servers are the issuers of its routes whose `issuer` is a URL, but for those of ServiceAccounts.",
+    keys: &[
+        Key::new(
+            "resource",
+            &WEB_URL,
+            Required,
+            "The resource identifier, as clients know it: a URL without query and fragment.",
+            "https://api.example.org",
+        ),
+        Key::new(
+            "scopes_supported",
+            &FLAG,
+            Default("true"),
+            "Whether the scopes are told that conditions of the listener's routes ask for.",
+            "false",
+        ),
+        Key::new(
+            "resource_name",
+            &VISIBLE,
+            Optional,
+            "A name for people.",
+            "Usage API",
+        ),
+        Key::new(
+            "resource_documentation",
+            &WEB_URL,
+            Optional,
+            "A page for developers.",
+            "https://docs.example.org/usage",
         ),
     ],
 };

@@ -103,9 +103,7 @@ impl Cors {
         *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Ok(id) = HeaderValue::from_str(request_id) {
-            headers.insert(super::X_REQUEST_ID, id);
-        }
+        super::request_id(headers, request_id);
         if self.grant(headers, origin) {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
             if let Some(names) = &self.allow_headers {

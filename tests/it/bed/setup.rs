@@ -202,7 +202,7 @@ impl Setup {
         let text = fill.apply(&format!("@HEAD@{}", self.config));
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, &text).expect("a file");
-        let proxy = Proxy::try_start(&config, &self.clock, &["inbound", "plain", "tls"])?;
+        let proxy = Proxy::try_start(&config, &self.clock, &["inbound", "plain", "tls", "other"])?;
         Ok(Bed {
             proxy,
             upstream,
