@@ -40,6 +40,8 @@ pub use problem::{Problem, Problems, Severity, Source};
 pub(crate) use scalar::show_duration;
 pub use watch::Watcher;
 
+pub(crate) use files::read_whole as read_secret_file;
+
 use files::Files;
 use problem::Report;
 use substitute::Environment;

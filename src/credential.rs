@@ -14,23 +14,48 @@
 //! A reload first [prepares](Credentials::prepare) and then [commits](Prepared::commit): a credential that means the same
 //! client and the same kind of token keeps its token, a rotated secret included.
 
+mod answer;
+mod assertion;
 mod cell;
+mod client;
+mod error;
 mod handle;
+mod request;
+mod state;
+mod status;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::config::Secret;
 
+pub(crate) use assertion::check as check_assertion_file;
+pub use assertion::{AssertionError, ClientAlgorithm, ClientKey, ClientKeyError};
 pub use cell::{AccessToken, CredentialCell};
+pub use error::{TokenError, hint};
 pub use handle::{CredentialKeeper, Credentials, Prepared};
+pub use status::{CredentialHealth, CredentialStatus};
 
 /// Longest that a request waits for a token.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Most requests of one worker that wait for the same token at a time.
 pub const MOST_WAITERS: u32 = 4096;
+
+/// Most bytes of an access token: as many as an inbound listener takes by default.
+pub const TOKEN_BYTES: usize = 16 * 1024;
+
+/// How long a token is used whose server did not say how long it lives. A shorter life shows as a 401 of the upstream.
+pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// Longest time that a token is used, whatever its server said.
+pub const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How a token is obtained.
 #[derive(Clone, Debug)]
@@ -39,8 +64,8 @@ pub struct CredentialSettings {
     pub name: Arc<str>,
     /// Where.
     pub endpoint: TokenEndpoint,
-    /// `client_id`, which the authorization server knows us by.
-    pub client_id: String,
+    /// `client_id`, which the authorization server knows us by; an assertion may say it alone.
+    pub client_id: Option<String>,
     /// How we show that we are that client.
     pub authentication: ClientAuthentication,
     /// The scopes asked for; none: the server's default.
@@ -77,11 +102,58 @@ pub enum TokenEndpoint {
 #[derive(Clone, Debug)]
 pub enum ClientAuthentication {
     /// A secret, as HTTP Basic (RFC 6749 section 2.3.1).
-    SecretBasic(Secret),
+    SecretBasic(ClientSecret),
     /// A secret, in the form.
-    SecretPost(Secret),
+    SecretPost(ClientSecret),
+    /// An assertion that we sign (RFC 7523 section 2.2).
+    PrivateKey {
+        /// What signs.
+        key: ClientKey,
+        /// The key's name at the server; none is sent when absent.
+        kid: Option<String>,
+        /// `aud`; the issuer where it is discovered, else the token endpoint.
+        audience: Option<String>,
+    },
     /// An assertion in this file (RFC 7523), such as a projected ServiceAccount token. Read at every token request.
     AssertionFile(PathBuf),
+    /// A certificate (RFC 8705), PEM with its key.
+    Certificate {
+        /// The chain.
+        certificate: Secret,
+        /// Its key.
+        key: Secret,
+    },
+}
+
+/// A client's secret: text that is not empty, without the line end that editors add.
+#[derive(Clone, Debug)]
+pub struct ClientSecret(Secret);
+
+impl ClientSecret {
+    /// Takes `secret`.
+    ///
+    /// # Errors
+    /// Says what is wrong with it.
+    pub fn new(secret: &Secret) -> Result<Self, &'static str> {
+        let bytes = secret.expose();
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err("is empty");
+        }
+        if std::str::from_utf8(bytes).is_err() {
+            return Err("is not UTF-8 text");
+        }
+        if bytes.iter().any(u8::is_ascii_control) {
+            return Err("has control characters or several lines in it");
+        }
+        let file = secret.file().map(std::path::Path::to_path_buf);
+        Ok(Self(Secret::new(bytes.to_vec(), file)))
+    }
+
+    fn text(&self) -> Zeroizing<String> {
+        Zeroizing::new(String::from_utf8_lossy(self.0.expose()).into_owned())
+    }
 }
 
 /// Why there is no token. Becomes 503, never 401: the caller can do nothing about it.

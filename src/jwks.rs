@@ -14,15 +14,13 @@
 //! A reload first [prepares](Keys::prepare) and then [commits](Prepared::commit): a source that stays keeps its keys and
 //! its schedule, one that changed starts from nothing, because what the old source said is not trusted any more.
 
-mod discovery;
 mod document;
-mod fetch;
 mod keys;
 mod last_good;
+mod lifetime;
 mod source;
 mod state;
 mod status;
-mod waiters;
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +28,11 @@ mod tests;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::authn::KeySetError;
 use crate::config::Secret;
+pub use crate::fetch::FetchError;
+use crate::fetch::{Conditions, DOCUMENT_BYTES, shown};
 
-pub use fetch::FetchError;
 pub use keys::{KeyRefresher, Keys, Prepared};
 pub use status::{IssuerKeyStatus, KeyHealth};
 
@@ -42,8 +42,20 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(1);
 /// Most requests of one worker that wait for the keys of one issuer at a time.
 pub const MOST_WAITERS: u32 = 64;
 
-/// Most bytes of a JWKS or discovery document.
-pub const DOCUMENT_BYTES: usize = 256 * 1024;
+/// Why an attempt to obtain keys failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The document could not be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// It is no usable key set.
+    #[error("key set: {0}")]
+    KeySet(#[source] KeySetError),
+    /// The file cannot be read.
+    #[error("file: {0}")]
+    File(#[source] std::io::Error),
+}
 
 /// Where an issuer's keys come from, and how they are kept fresh.
 #[derive(Clone, Debug)]
@@ -87,17 +99,8 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    /// The kind of the source and its place, for people. A query may carry an API key, so it is not shown.
+    /// The kind of the source and its place, for people.
     pub(crate) fn describe(&self) -> (&'static str, Option<String>) {
-        let shown = |url: &str| {
-            let mut url = reqwest::Url::parse(url).ok()?;
-            url.set_query(None);
-            url.set_fragment(None);
-            // Fails only where there can be no credentials.
-            url.set_username("").ok()?;
-            url.set_password(None).ok()?;
-            Some(url.into())
-        };
         match self {
             Self::Discover { issuer } => ("discover", shown(issuer)),
             Self::Url(url) => ("url", shown(url)),
@@ -130,6 +133,15 @@ impl KeySourceSettings {
     fn same_trust(&self, other: &Self) -> bool {
         let ca = |settings: &Self| settings.ca.as_ref().map(|pem| pem.expose().to_vec());
         self.source == other.source && self.allow_http == other.allow_http && ca(self) == ca(other)
+    }
+
+    /// How documents are fetched.
+    fn conditions(&self) -> Conditions<'_> {
+        Conditions {
+            ca: self.ca.as_ref(),
+            allow_http: self.allow_http,
+            certificate: None,
+        }
     }
 
     /// Whether obtaining keys needs the network.

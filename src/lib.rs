@@ -40,6 +40,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod drain;
+mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -53,6 +54,7 @@ pub mod request;
 pub mod snapshot;
 pub mod telemetry;
 pub mod upstream;
+mod waiters;
 
 // The properties under `fuzz/src` name the crate as its users do.
 #[cfg(test)]

@@ -15,7 +15,16 @@ const BLANK: &str = "…";
 
 /// Whether a value of this key is a secret: `key` and `secret`, also when misspelt.
 pub(super) fn is_secret_key(key: &str) -> bool {
-    key == "key" || suggest::nearest(key, ["secret", "password", "private_key"]).is_some()
+    const NAMES: [&str; 7] = [
+        "secret",
+        "password",
+        "private_key",
+        "client_secret",
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    ];
+    key == "key" || suggest::nearest(key, NAMES).is_some()
 }
 
 /// The lines of a document that hold a secret as far as that can be told without reading it as YAML, which it need not

@@ -5,6 +5,7 @@ mod admin;
 mod answers;
 mod callers;
 mod conditions;
+mod credentials;
 mod identity;
 mod issuers;
 mod keys;
@@ -67,6 +68,7 @@ pub(crate) fn compile(
     let mut scope = Scope::new(&root, files, report);
     let listeners = listeners::compile(&root, &mut scope);
     let issuers = issuers::compile(&root, &listeners, &mut scope);
+    let credentials = credentials::compile(&root, &mut scope);
     let identity = identity::compile(&root, &listeners, &mut scope);
     scope.identity_headers = identity.reserved();
     let callers = callers::compile(&root, &mut scope);
@@ -85,7 +87,7 @@ pub(crate) fn compile(
         admin: admin?,
         probes,
         issuers,
-        credentials: Vec::new(),
+        credentials,
         identity: Arc::new(identity),
         policy: Arc::new(policy),
         limits: limits.clone(),

@@ -2,6 +2,7 @@
 
 mod answers;
 mod common;
+mod credentials;
 mod identity;
 mod inbound;
 mod issuers;
@@ -18,6 +19,10 @@ pub use markdown::reference;
 
 pub(crate) use answers::{ANSWER_KIND, ANSWERS};
 pub(crate) use common::FILE_BLOCK;
+pub(crate) use credentials::{
+    CLIENT_ASSERTION, CLIENT_AUTHENTICATION, CLIENT_SECRET, CREDENTIAL, PRIVATE_KEY_JWT,
+    TLS_CLIENT_AUTH, TOKEN_ENDPOINT,
+};
 pub(crate) use identity::{ASSERTION, IDENTITY, SIGNATURE, SIGNING_KEY};
 pub(crate) use inbound::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, TLS, UPSTREAM};
 pub(crate) use issuers::{CLAIM_MAPPINGS, ISSUER, JWKS};

@@ -46,6 +46,8 @@ impl Place {
         let (key, _) =
             crate::identity::generate_text(crate::identity::SigningAlgorithm::Es256).unwrap();
         place.secret("assertion.pem", &key);
+        place.secret("client-secret", "a-client-secret\n");
+        place.secret("client-assertion", "eyJhbGciOiJub25lIn0.e30.AA\n");
         place
     }
 

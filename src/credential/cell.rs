@@ -28,7 +28,6 @@ impl End {
 }
 
 impl AccessToken {
-    #[expect(dead_code, reason = "token requests are to come")]
     pub(crate) const fn new(authorization: HeaderValue, serial: u64, end: End) -> Self {
         Self {
             authorization,
@@ -94,7 +93,6 @@ impl CredentialCell {
         good.map(Arc::clone)
     }
 
-    #[expect(dead_code, reason = "token requests are to come")]
     pub(crate) fn store(&self, token: Option<Arc<AccessToken>>) {
         self.token.store(token);
     }

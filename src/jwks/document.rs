@@ -1,6 +1,6 @@
 //! A fetched JWKS document, read into a key set.
 
-use super::FetchError;
+use super::{DOCUMENT_BYTES, FetchError, KeyError};
 use crate::authn::{KeySet, SkippedKey};
 
 /// SHA-256 of a document.
@@ -19,11 +19,11 @@ pub(super) struct Document {
 }
 
 impl Document {
-    pub(super) fn parse(bytes: Vec<u8>) -> Result<Self, FetchError> {
-        if bytes.len() > super::DOCUMENT_BYTES {
-            return Err(FetchError::TooLarge);
+    pub(super) fn parse(bytes: Vec<u8>) -> Result<Self, KeyError> {
+        if bytes.len() > DOCUMENT_BYTES {
+            return Err(FetchError::TooLarge.into());
         }
-        let (keys, skipped) = KeySet::parse(&bytes).map_err(FetchError::KeySet)?;
+        let (keys, skipped) = KeySet::parse(&bytes).map_err(KeyError::KeySet)?;
         Ok(Self {
             kids: keys.kids().map(Box::from).collect(),
             digest: digest(&bytes),

@@ -47,7 +47,7 @@ pub(super) enum CopyError {
     #[error("it is older than `max_stale`, or from the future")]
     Age,
     #[error("no usable key set: {0}")]
-    Document(#[source] super::FetchError),
+    Document(#[source] super::KeyError),
 }
 
 /// Reads the copy at `path`, with its age.

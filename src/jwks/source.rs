@@ -1,24 +1,23 @@
 //! One issuer's keys: the cell that workers read, the task that keeps it fresh, and the requests that wait for it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
-use super::discovery::Discovery;
 use super::document::Document;
-use super::fetch::{Fetched, Fetcher};
+use super::lifetime::max_age;
 use super::state::{Held, Judgement, State, stale_at};
 use super::status::IssuerKeyStatus;
-use super::waiters::Place;
-use super::{DOCUMENT_BYTES, FetchError, KeySource, KeySourceSettings, Obtained, last_good};
+use super::{
+    DOCUMENT_BYTES, FetchError, KeyError, KeySource, KeySourceSettings, Obtained, last_good,
+};
 use crate::authn::{KeyCell, KeyState};
 use crate::clock::{Clock, Tick, UnixTime};
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+use crate::fetch::{Discovery, Fetched, Fetcher};
+use crate::waiters::{self, Place};
 
 /// One issuer's keys.
 #[derive(Debug)]
@@ -61,7 +60,7 @@ impl Source {
             _ => Some(clock.tick()),
         };
         let source = Self {
-            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            id: waiters::next_id(),
             name,
             cell: Arc::default(),
             clock,
@@ -149,7 +148,7 @@ impl Source {
             }
             drop(settings);
             if place.is_none() {
-                place = Place::take(self.id);
+                place = Place::take(self.id, super::MOST_WAITERS);
             }
             if place.is_none() {
                 return BUSY;
@@ -180,7 +179,7 @@ impl Source {
             let attempt = tokio::select! {
                 biased;
                 attempt = self.attempt(&mut way, &settings) => attempt,
-                () = self.clock.sleep_until(deadline) => Err(FetchError::Timeout),
+                () = self.clock.sleep_until(deadline) => Err(FetchError::Timeout.into()),
             };
             match attempt {
                 Ok((document, max_age)) => {
@@ -221,33 +220,31 @@ impl Source {
         &self,
         way: &mut Way,
         settings: &Arc<KeySourceSettings>,
-    ) -> Result<(Document, Option<Duration>), FetchError> {
-        let fetched = match &settings.source {
+    ) -> Result<(Document, Option<Duration>), KeyError> {
+        let (body, max_age) = match &settings.source {
             KeySource::Discover { issuer } => {
                 let now = self.clock.tick();
-                let url = way
+                let conditions = settings.conditions();
+                let metadata = way
                     .discovery
-                    .locate(issuer, &mut way.fetcher, settings, now)
+                    .ask(issuer, &mut way.fetcher, &conditions, now)
                     .await?;
-                way.fetcher.get(&url, settings).await?
+                let url = metadata
+                    .jwks_uri
+                    .ok_or(FetchError::Discovery("no `jwks_uri`"))?;
+                fetch(way, &url, settings).await?
             }
-            KeySource::Url(url) => way.fetcher.get(url, settings).await?,
+            KeySource::Url(url) => fetch(way, url, settings).await?,
             KeySource::File(path) => {
                 let path = path.clone();
                 let body = tokio::task::spawn_blocking(move || read_file(&path))
                     .await
-                    .map_err(|error| FetchError::File(error.into()))??;
-                Fetched {
-                    body,
-                    max_age: None,
-                }
+                    .map_err(|error| KeyError::File(error.into()))??;
+                (body, None)
             }
-            KeySource::Inline(document) => Fetched {
-                body: document.clone().into_bytes(),
-                max_age: None,
-            },
+            KeySource::Inline(document) => (document.clone().into_bytes(), None),
         };
-        Ok((Document::parse(fetched.body)?, fetched.max_age))
+        Ok((Document::parse(body)?, max_age))
     }
 
     /// Ends the keys when their time is up.
@@ -326,7 +323,7 @@ impl Source {
         }
     }
 
-    fn fail(&self, error: &FetchError, settings: &KeySourceSettings) {
+    fn fail(&self, error: &KeyError, settings: &KeySourceSettings) {
         let now = self.clock.tick();
         let mut state = self.state();
         state.fail(error.to_string(), settings, now);
@@ -365,6 +362,18 @@ impl Source {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, FetchError> {
-    last_good::read_at_most(path, DOCUMENT_BYTES).map_err(FetchError::File)
+/// The keys at `url`, and what was said about their lifetime.
+async fn fetch(
+    way: &mut Way,
+    url: &str,
+    settings: &KeySourceSettings,
+) -> Result<(Vec<u8>, Option<Duration>), FetchError> {
+    const KEY_SET: &str = "application/jwk-set+json, application/json";
+    let conditions = settings.conditions();
+    let Fetched { headers, body, .. } = way.fetcher.get(url, KEY_SET, &conditions).await?;
+    Ok((body, max_age(&headers)))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, KeyError> {
+    last_good::read_at_most(path, DOCUMENT_BYTES).map_err(KeyError::File)
 }

@@ -2,7 +2,6 @@
 
 mod faults;
 mod fetching;
-mod idp;
 mod local;
 mod reload;
 mod waiting;
@@ -12,12 +11,12 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use self::idp::{Idp, Reply};
 use super::{
     IssuerKeyStatus, KeyHealth, KeyRefresher, KeySource, KeySourceSettings, Keys, Obtained,
 };
 use crate::authn::{KeyCell, KeyState};
 use crate::clock::{Clock, UnixTime};
+use crate::fetch::idp::{self, Idp, Reply};
 
 /// Real time that no step of a test takes; only a hanging test gets there.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -2,7 +2,9 @@
 
 use super::Need::{Default, Optional, Required};
 use super::common::{DAY, FLAG, HOUR};
-use super::{ANSWERS, Block, CALLER_BLOCK, Format, IDENTITY, INBOUND, ISSUER, Key, ROUTE, Shape};
+use super::{
+    ANSWERS, Block, CALLER_BLOCK, CREDENTIAL, Format, IDENTITY, INBOUND, ISSUER, Key, ROUTE, Shape,
+};
 
 /// The document.
 pub(crate) static ROOT: Block = Block {
@@ -49,6 +51,16 @@ pub(crate) static ROOT: Block = Block {
             Required,
             "Whose tokens are trusted, and how they are verified.",
             "[{name: dls, issuer: https://id.example.org, jwks: {discover: true}, audiences: [api]}]",
+        ),
+        Key::new(
+            "credentials",
+            &Shape::Map {
+                key: Format::Name,
+                value: &Shape::Block(&CREDENTIAL),
+            },
+            Optional,
+            "Access tokens that are obtained for callers, by the names that `outbound` uses.",
+            "{agent: {token_endpoint: {discover: https://id.example.org}, client_id: agent, client_authentication: {client_secret_basic: {file: /run/secrets/agent}}}}",
         ),
         Key::new(
             "identity",

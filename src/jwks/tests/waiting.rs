@@ -156,7 +156,8 @@ async fn places_are_given_back_and_are_per_issuer() {
             },
         ),
     ]);
-    let hold = |name| super::super::waiters::Place::take(world.keys.source(name).id);
+    let hold =
+        |name| crate::waiters::Place::take(world.keys.source(name).id, super::super::MOST_WAITERS);
     let mut places: Vec<_> = (0..64).map(|_| hold("dls").unwrap()).collect();
     assert!(hold("dls").is_none());
     assert!(hold("pinned").is_some());

@@ -14,11 +14,13 @@ use tokio::task::JoinSet;
 
 /// What the issuer does with a request.
 #[derive(Clone, Debug)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// 200 with these header lines and this body.
     Ok(&'static str, Vec<u8>),
     /// Another status, with these header lines.
     Status(u16, &'static str),
+    /// Another status, with these header lines and this body.
+    Says(u16, &'static str, Vec<u8>),
     /// Never answers.
     Hang,
     /// Sends a head and a byte, then nothing.
@@ -30,25 +32,25 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn keys(kids: &[&str]) -> Self {
+    pub(crate) fn keys(kids: &[&str]) -> Self {
         Self::Ok("", jwks(kids))
     }
 }
 
 #[derive(Debug)]
-pub(super) struct Idp {
-    pub(super) address: SocketAddr,
+pub(crate) struct Idp {
+    pub(crate) address: SocketAddr,
     replies: Arc<Mutex<BTreeMap<String, Reply>>>,
     heads: watch::Receiver<Vec<String>>,
     _tasks: JoinSet<()>,
 }
 
 impl Idp {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_with(None).await
     }
 
-    pub(super) async fn start_with(tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
+    pub(crate) async fn start_with(tls: Option<tokio_rustls::TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let replies = Arc::new(Mutex::new(BTreeMap::new()));
@@ -80,39 +82,59 @@ impl Idp {
         }
     }
 
-    pub(super) fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     /// From now on `/jwks` gets this.
-    pub(super) fn reply(&self, reply: Reply) {
+    pub(crate) fn reply(&self, reply: Reply) {
         self.reply_at("/jwks", reply);
     }
 
-    pub(super) fn reply_at(&self, path: &str, reply: Reply) {
+    pub(crate) fn reply_at(&self, path: &str, reply: Reply) {
         self.replies.lock().unwrap().insert(path.into(), reply);
     }
 
     /// Requests so far.
-    pub(super) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.heads.borrow().len()
     }
 
     /// Paths of the requests so far.
-    pub(super) fn paths(&self) -> Vec<String> {
+    pub(crate) fn paths(&self) -> Vec<String> {
         let path = |head: &String| head.split(' ').nth(1).unwrap().to_owned();
         self.heads.borrow().iter().map(path).collect()
     }
 
-    pub(super) fn head(&self, request: usize) -> String {
+    /// The head of a request, with its body.
+    pub(crate) fn head(&self, request: usize) -> String {
         self.heads.borrow()[request].clone()
     }
 
     /// Waits until there were that many requests.
-    pub(super) async fn asked(&self, times: usize) {
+    pub(crate) async fn asked(&self, times: usize) {
         let mut heads = self.heads.clone();
         heads.wait_for(|heads| heads.len() >= times).await.unwrap();
     }
+}
+
+/// A request's head, and its body.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<String> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await?);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head
+        .lines()
+        .find_map(|line| {
+            let line = line.to_ascii_lowercase();
+            line.strip_prefix("content-length: ")?.parse().ok()
+        })
+        .unwrap_or(0);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    Ok(head + &String::from_utf8(body).unwrap())
 }
 
 async fn serve(
@@ -120,14 +142,9 @@ async fn serve(
     script: &Mutex<BTreeMap<String, Reply>>,
     seen: &watch::Sender<Vec<String>>,
 ) {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read_u8().await {
-            Ok(byte) => head.push(byte),
-            Err(_) => return,
-        }
-    }
-    let head = String::from_utf8(head).unwrap();
+    let Ok(head) = read(&mut stream).await else {
+        return;
+    };
     let path = head.split(' ').nth(1).unwrap().to_owned();
     let reply = script.lock().unwrap().get(&path).cloned();
     seen.send_modify(|heads| heads.push(head));
@@ -139,6 +156,11 @@ async fn serve(
         }
         Reply::Status(status, headers) => {
             format!("HTTP/1.1 {status} X\r\n{headers}content-length: 0\r\n\r\n").into_bytes()
+        }
+        Reply::Says(status, headers, body) => {
+            let length = body.len();
+            let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n");
+            [head.into_bytes(), body].concat()
         }
         Reply::Hang => return std::future::pending().await,
         Reply::Reset => return,
@@ -164,14 +186,14 @@ async fn serve(
 }
 
 /// A document with an Ed25519 key for each id.
-pub(super) fn jwks(kids: &[&str]) -> Vec<u8> {
+pub(crate) fn jwks(kids: &[&str]) -> Vec<u8> {
     let keys: Vec<_> = kids.iter().map(|kid| jwk(kid)).collect();
     serde_json::to_vec(&serde_json::json!({ "keys": keys })).unwrap()
 }
 
-pub(super) fn jwk(kid: &str) -> serde_json::Value {
-    let seed = super::super::document::digest(kid.as_bytes());
-    let pair = Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+pub(crate) fn jwk(kid: &str) -> serde_json::Value {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, kid.as_bytes());
+    let pair = Ed25519KeyPair::from_seed_unchecked(digest.as_ref()).unwrap();
     let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
     serde_json::json!({"kty": "OKP", "crv": "Ed25519", "kid": kid, "use": "sig", "alg": "EdDSA", "x": x})
 }

@@ -1,43 +1,57 @@
-//! From an issuer to the place of its keys: OpenID Connect Discovery 1.0 and RFC 8414.
+//! From an issuer to what it says about itself: OpenID Connect Discovery 1.0 and RFC 8414.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::fetch::{Fetched, Fetcher};
-use super::{FetchError, KeySourceSettings};
+use super::{Conditions, FetchError, Fetched, Fetcher};
 use crate::clock::Tick;
 
 /// How long a discovery document is believed at most. A failing fetch ends it earlier.
 const BELIEVED: Duration = Duration::from_secs(60 * 60);
 
-/// The `jwks_uri` that the issuer named last.
+/// What an issuer says about itself, as far as we need it (RFC 8414 section 2, RFC 8705 section 5).
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Metadata {
+    issuer: Option<String>,
+    pub(crate) jwks_uri: Option<String>,
+    pub(crate) token_endpoint: Option<String>,
+    pub(crate) mtls_endpoint_aliases: Option<Aliases>,
+}
+
+/// Endpoints for clients that show a certificate.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Aliases {
+    pub(crate) token_endpoint: Option<String>,
+}
+
+/// What the issuer said last.
 #[derive(Debug, Default)]
-pub(super) struct Discovery(Option<(String, Tick)>);
+pub(crate) struct Discovery(Option<(Metadata, Tick)>);
 
 impl Discovery {
-    /// Where the keys of `issuer` are.
-    pub(super) async fn locate(
+    /// What `issuer` says about itself.
+    pub(crate) async fn ask(
         &mut self,
         issuer: &str,
         fetcher: &mut Fetcher,
-        settings: &KeySourceSettings,
+        conditions: &Conditions<'_>,
         now: Tick,
-    ) -> Result<String, FetchError> {
-        if let Some((uri, at)) = &self.0
+    ) -> Result<Metadata, FetchError> {
+        if let Some((metadata, at)) = &self.0
             && now.since(*at) < BELIEVED
         {
-            return Ok(uri.clone());
+            return Ok(metadata.clone());
         }
         self.0 = None;
-        let document = fetch(issuer, fetcher, settings).await?;
-        let uri = jwks_uri(&document.body, issuer)?;
-        self.0 = Some((uri.clone(), now));
-        Ok(uri)
+        let document = fetch(issuer, fetcher, conditions).await?;
+        let metadata = read(&document.body, issuer)?;
+        self.0 = Some((metadata.clone(), now));
+        Ok(metadata)
     }
 
-    /// After a failure: the keys may have moved.
-    pub(super) fn forget(&mut self) {
+    /// After a failure: what it named may have moved.
+    pub(crate) fn forget(&mut self) {
         self.0 = None;
     }
 }
@@ -45,14 +59,15 @@ impl Discovery {
 async fn fetch(
     issuer: &str,
     fetcher: &mut Fetcher,
-    settings: &KeySourceSettings,
+    conditions: &Conditions<'_>,
 ) -> Result<Fetched, FetchError> {
-    let openid = fetcher.get(&openid_url(issuer), settings).await;
+    const JSON: &str = "application/json";
+    let openid = fetcher.get(&openid_url(issuer), JSON, conditions).await;
     match openid {
         // The issuer has no such document; it may be an OAuth server that is no OpenID provider.
         Err(FetchError::Status(400..=499)) => {
             let url = oauth_url(issuer).ok_or(FetchError::Url("not a URL"))?;
-            fetcher.get(&url, settings).await
+            fetcher.get(&url, JSON, conditions).await
         }
         other => other,
     }
@@ -77,21 +92,14 @@ fn oauth_url(issuer: &str) -> Option<String> {
 
 /// Reads a discovery document. `issuer` in it must be ours byte for byte (OpenID Connect Discovery 1.0 section 4.3, RFC
 /// 8414 section 3.3): otherwise one tenant of a host could speak for another.
-fn jwks_uri(document: &[u8], issuer: &str) -> Result<String, FetchError> {
-    #[derive(Deserialize)]
-    struct Metadata {
-        issuer: Option<String>,
-        jwks_uri: Option<String>,
-    }
+fn read(document: &[u8], issuer: &str) -> Result<Metadata, FetchError> {
     // serde refuses a member that is given twice.
     let metadata: Metadata = serde_json::from_slice(document)
         .map_err(|_| FetchError::Discovery("not a metadata document"))?;
     if metadata.issuer.as_deref() != Some(issuer) {
         return Err(FetchError::Discovery("`issuer` is not the configured one"));
     }
-    metadata
-        .jwks_uri
-        .ok_or(FetchError::Discovery("no `jwks_uri`"))
+    Ok(metadata)
 }
 
 #[cfg(test)]
@@ -162,7 +170,7 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(
-                jwks_uri(document.as_bytes(), ours).is_ok(),
+                read(document.as_bytes(), ours).is_ok_and(|it| it.jwks_uri.is_some()),
                 good,
                 "{document}"
             );

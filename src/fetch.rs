@@ -1,28 +1,38 @@
 //! One document over the network, with the hygiene that HTTP clients leave out: no proxy, no redirect, no decompression,
-//! bounded in size, platform roots or the operator's own CA.
+//! bounded in size and time, platform roots or the operator's own CA.
 
 use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, HeaderMap};
-use reqwest::{Client, StatusCode, Url};
-use rustls::pki_types::CertificateDer;
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+};
+use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{DOCUMENT_BYTES, KeySourceSettings};
-use crate::authn::KeySetError;
+use crate::config::Secret;
+
+mod discovery;
+#[cfg(test)]
+pub(crate) mod idp;
+
+pub(crate) use discovery::Discovery;
+
+/// Most bytes of a document.
+pub(crate) const DOCUMENT_BYTES: usize = 256 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 /// Longest part of another library's message that is logged.
 const DETAIL_CHARS: usize = 200;
 
-/// Why an attempt to obtain keys failed.
+/// Why a document could not be had.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The URL is not one that keys may come from.
+    /// The URL is not one that is asked.
     #[error("url: {0}")]
     Url(&'static str),
     /// There are no CA certificates on this machine and none were configured.
@@ -31,6 +41,9 @@ pub enum FetchError {
     /// The configured CA bundle has no usable certificate.
     #[error("the configured `ca` has no usable certificate")]
     BadCa,
+    /// The client certificate and its key cannot be used.
+    #[error("the client certificate and its key cannot be used")]
+    BadCertificate,
     /// The TLS or HTTP client could not be made.
     #[error("client: {0}")]
     Client(String),
@@ -49,87 +62,97 @@ pub enum FetchError {
     /// A `Content-Encoding` nobody asked for.
     #[error("the answer is compressed, which was not asked for")]
     Encoded,
-    /// The document is larger than [`DOCUMENT_BYTES`].
+    /// The document is larger than 256 KiB.
     #[error("the document is larger than 256 KiB")]
     TooLarge,
-    /// The document is no usable key set.
-    #[error("key set: {0}")]
-    KeySet(#[source] KeySetError),
     /// The discovery document is not JSON, or lacks a member.
     #[error("discovery: {0}")]
     Discovery(&'static str),
-    /// The file cannot be read.
-    #[error("file: {0}")]
-    File(#[source] std::io::Error),
 }
 
-/// A body and what its headers said about its lifetime.
-#[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) body: Vec<u8>,
-    pub(super) max_age: Option<Duration>,
+/// Under which conditions a document is fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions<'a> {
+    /// PEM CA certificates; `None`: the platform's.
+    pub(crate) ca: Option<&'a Secret>,
+    /// Plain http is allowed.
+    pub(crate) allow_http: bool,
+    /// PEM certificate chain and key that we show (RFC 8705).
+    pub(crate) certificate: Option<(&'a Secret, &'a Secret)>,
 }
 
-/// Fetches for one source. Clients are kept while they work.
+/// An answer, whole.
+pub(crate) struct Fetched {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The body may be a token.
+impl std::fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetched")
+            .field("status", &self.status)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Fetches under conditions that stay the same. Clients are kept while they work.
 #[derive(Debug, Default)]
-pub(super) struct Fetcher {
+pub(crate) struct Fetcher {
     plain: Option<Client>,
     tls: Option<Client>,
 }
 
 impl Fetcher {
-    /// GET `url`. The caller limits the time.
-    pub(super) async fn get(
+    /// GET `url`, which must be answered by 200. The caller limits the time.
+    pub(crate) async fn get(
         &mut self,
         url: &str,
-        settings: &KeySourceSettings,
+        accept: &'static str,
+        conditions: &Conditions<'_>,
     ) -> Result<Fetched, FetchError> {
-        failpoint!(async Fetch, Err(FetchError::Timeout));
-        let url = checked_url(url, settings.allow_http)?;
-        let client = self.client(&url, settings)?;
-        let mut response = client
-            .get(url)
-            .header(ACCEPT, "application/jwk-set+json, application/json")
-            .header(ACCEPT_ENCODING, "identity")
-            .send()
-            .await
-            .map_err(|error| connection(&error))?;
-        let status = response.status();
-        if status.is_redirection() {
-            return Err(FetchError::Redirect(status.as_u16()));
+        let (client, url) = self.client(url, conditions)?;
+        let request = client.get(url).header(ACCEPT, accept);
+        let fetched = exchange(request).await?;
+        if fetched.status == StatusCode::OK {
+            Ok(fetched)
+        } else {
+            Err(FetchError::Status(fetched.status.as_u16()))
         }
-        if status != StatusCode::OK {
-            return Err(FetchError::Status(status.as_u16()));
-        }
-        if response
-            .headers()
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
-            return Err(FetchError::Encoded);
-        }
-        let max_age = max_age(response.headers());
-        let limit = u64::try_from(DOCUMENT_BYTES).unwrap_or(u64::MAX);
-        if response.content_length().is_some_and(|bytes| bytes > limit) {
-            return Err(FetchError::TooLarge);
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| connection(&error))? {
-            if body.len().saturating_add(chunk.len()) > DOCUMENT_BYTES {
-                return Err(FetchError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Fetched { body, max_age })
+    }
+
+    /// POST `form` (`application/x-www-form-urlencoded`) with `headers` to `url`. Any status but a redirect is an answer.
+    /// It is sent once: nothing here tries again. The caller limits the time.
+    pub(crate) async fn post(
+        &mut self,
+        url: &str,
+        form: String,
+        headers: HeaderMap,
+        conditions: &Conditions<'_>,
+    ) -> Result<Fetched, FetchError> {
+        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let (client, url) = self.client(url, conditions)?;
+        let request = client
+            .post(url)
+            .headers(headers)
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, FORM)
+            .body(form);
+        exchange(request).await
     }
 
     /// Forgets the clients: after a failure the CA certificates are read anew.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         *self = Self::default();
     }
 
-    fn client(&mut self, url: &Url, settings: &KeySourceSettings) -> Result<Client, FetchError> {
+    fn client(
+        &mut self,
+        url: &str,
+        conditions: &Conditions<'_>,
+    ) -> Result<(Client, Url), FetchError> {
+        let url = checked_url(url, conditions.allow_http)?;
         let secure = url.scheme() == "https";
         let kept = if secure {
             &mut self.tls
@@ -137,27 +160,79 @@ impl Fetcher {
             &mut self.plain
         };
         if let Some(client) = kept {
-            return Ok(client.clone());
+            return Ok((client.clone(), url));
         }
         // A plain client gets no roots, so that it works where there are none.
-        let roots = if secure {
-            roots(settings)?
+        let client = if secure {
+            build(roots(conditions.ca)?, conditions.certificate, true)?
         } else {
-            rustls::RootCertStore::empty()
+            build(rustls::RootCertStore::empty(), None, false)?
         };
-        let client = build(roots, secure)?;
         *kept = Some(client.clone());
-        Ok(client)
+        Ok((client, url))
     }
 }
 
-fn build(roots: rustls::RootCertStore, secure: bool) -> Result<Client, FetchError> {
+async fn exchange(request: RequestBuilder) -> Result<Fetched, FetchError> {
+    failpoint!(async Fetch, Err(FetchError::Timeout));
+    let mut response = request
+        .header(ACCEPT_ENCODING, "identity")
+        .send()
+        .await
+        .map_err(|error| connection(&error))?;
+    let status = response.status();
+    if status.is_redirection() {
+        return Err(FetchError::Redirect(status.as_u16()));
+    }
+    if response
+        .headers()
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+    {
+        return Err(FetchError::Encoded);
+    }
+    let limit = u64::try_from(DOCUMENT_BYTES).unwrap_or(u64::MAX);
+    if response.content_length().is_some_and(|bytes| bytes > limit) {
+        return Err(FetchError::TooLarge);
+    }
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| connection(&error))? {
+        if body.len().saturating_add(chunk.len()) > DOCUMENT_BYTES {
+            return Err(FetchError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Fetched {
+        status,
+        headers,
+        body,
+    })
+}
+
+fn build(
+    roots: rustls::RootCertStore,
+    certificate: Option<(&Secret, &Secret)>,
+    secure: bool,
+) -> Result<Client, FetchError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| FetchError::Client(detail(&error)))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let tls = match certificate {
+        None => tls.with_no_client_auth(),
+        Some((chain, key)) => {
+            let chain = CertificateDer::pem_slice_iter(chain.expose())
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|_| FetchError::BadCertificate)?;
+            let key = PrivateKeyDer::from_pem_slice(key.expose())
+                .map_err(|_| FetchError::BadCertificate)?;
+            tls.with_client_auth_cert(chain, key)
+                .map_err(|_| FetchError::BadCertificate)?
+        }
+    };
     Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(secure)
@@ -175,9 +250,9 @@ fn build(roots: rustls::RootCertStore, secure: bool) -> Result<Client, FetchErro
 }
 
 /// The operator's CA alone, or else the platform's.
-fn roots(settings: &KeySourceSettings) -> Result<rustls::RootCertStore, FetchError> {
+fn roots(ca: Option<&Secret>) -> Result<rustls::RootCertStore, FetchError> {
     let mut roots = rustls::RootCertStore::empty();
-    if let Some(pem) = &settings.ca {
+    if let Some(pem) = ca {
         for certificate in CertificateDer::pem_slice_iter(pem.expose()) {
             let certificate = certificate.map_err(|_| FetchError::BadCa)?;
             roots.add(certificate).map_err(|_| FetchError::BadCa)?;
@@ -197,6 +272,17 @@ fn roots(settings: &KeySourceSettings) -> Result<rustls::RootCertStore, FetchErr
     }
 }
 
+/// A URL for people: its query may carry an API key, so it is not shown, nor are credentials.
+pub(crate) fn shown(url: &str) -> Option<String> {
+    let mut url = Url::parse(url).ok()?;
+    url.set_query(None);
+    url.set_fragment(None);
+    // Fails only where there can be no credentials.
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some(url.into())
+}
+
 fn checked_url(url: &str, allow_http: bool) -> Result<Url, FetchError> {
     let url = Url::parse(url).map_err(|_| FetchError::Url("not a URL"))?;
     match url.scheme() {
@@ -212,20 +298,6 @@ fn checked_url(url: &str, allow_http: bool) -> Result<Url, FetchError> {
         return Err(FetchError::Url("no host"));
     }
     Ok(url)
-}
-
-/// `Cache-Control: max-age` (RFC 9111 section 5.2.2.1). `no-cache` and `no-store` say nothing about how long keys are
-/// good, and common issuers send them: the configured interval holds then.
-fn max_age(headers: &HeaderMap) -> Option<Duration> {
-    headers
-        .get_all(CACHE_CONTROL)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|directive| directive.split_once('='))
-        .find(|(name, _)| name.trim().eq_ignore_ascii_case("max-age"))
-        .and_then(|(_, seconds)| seconds.trim().trim_matches('"').parse().ok())
-        .map(Duration::from_secs)
 }
 
 fn connection(error: &reqwest::Error) -> FetchError {
@@ -271,24 +343,6 @@ mod tests {
             ("", true, false),
         ] {
             assert_eq!(checked_url(url, allow_http).is_ok(), good, "{url}");
-        }
-    }
-
-    #[test]
-    fn max_age_is_read_from_any_cache_control() {
-        for (value, seconds) in [
-            ("max-age=300", Some(300)),
-            ("public, Max-Age=300, must-revalidate", Some(300)),
-            ("max-age=\"300\"", Some(300)),
-            ("s-maxage=300", None),
-            ("no-cache", None),
-            ("no-store, max-age=0", Some(0)),
-            ("max-age=-1", None),
-            ("max-age=99999999999999999999999", None),
-        ] {
-            let headers = HeaderMap::from_iter([(CACHE_CONTROL, value.parse().unwrap())]);
-            let expected = seconds.map(Duration::from_secs);
-            assert_eq!(max_age(&headers), expected, "{value}");
         }
     }
 }
