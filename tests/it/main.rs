@@ -42,6 +42,8 @@ mod hygiene;
 #[cfg(test)]
 mod invariants;
 #[cfg(test)]
+mod kubernetes;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod mutants;

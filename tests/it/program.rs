@@ -70,10 +70,7 @@ pub fn python_with(what: &str, modules: &str) -> Option<Command> {
             output.is_ok_and(|output| output.status.success())
         });
     if found.is_none() {
-        skip(
-            what,
-            "no Python here that has tests/python/requirements.txt",
-        );
+        skip(what, &format!("no Python here that can import {modules}"));
     }
     found.map(Command::new)
 }
