@@ -56,6 +56,11 @@ fn charts_show_the_configurations_that_other_tests_prove() {
     passes("examples", "", 4);
 }
 
+#[test]
+fn the_dockerfile_is_clean() {
+    passes("dockerfile", "", 2);
+}
+
 /// Where it fails: `charts/schema/generate`.
 #[test]
 fn charts_know_the_programs_own_configuration() {

@@ -389,6 +389,16 @@ def test_metrics():
     return len(asked)
 
 
+def test_dockerfile():
+    """hadolint finds nothing in the Dockerfile, and something in a bad one."""
+    hadolint = Path(sys.executable).parent / "hadolint"
+    done = subprocess.run([hadolint, "Dockerfile"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    bad = subprocess.run([hadolint, "-"], input="FROM debian\nRUN cd /tmp\n", capture_output=True, text=True)
+    assert bad.returncode != 0 and "DL3003" in bad.stdout, bad.stdout
+    return 2
+
+
 def test_schema():
     """values.schema.json of both charts is what charts/schema/generate makes with this program."""
     subprocess.run([sys.executable, CHARTS / "schema/generate", "--check", PROGRAM], check=True)
