@@ -21,7 +21,7 @@ pub use status::{Ready, Requests, RouteCounts, Status};
 
 use crate::clock::{Clock, Now};
 use crate::drain::{DrainSignal, Readiness};
-use crate::telemetry::{KeyStatus, Telemetry};
+use crate::telemetry::{CredentialStatuses, KeyStatus, Telemetry};
 
 /// The admin listener: everything, for people and tools on this machine.
 #[derive(Clone, Debug)]
@@ -74,6 +74,8 @@ pub struct AdminState {
     pub reload: ReloadStatus,
     /// The status of issuers' keys.
     pub issuers: KeyStatus,
+    /// The status of credentials.
+    pub credentials: CredentialStatuses,
     /// What else an operator should know, in words; readiness tells it as degraded.
     pub notes: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The routes of the live configuration.

@@ -10,6 +10,7 @@ mod routes;
 mod run;
 mod schema;
 pub(crate) mod show;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ enum Command {
     Routes(routes::Arguments),
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
+    Token(token::Arguments),
     Probe(probe::Arguments),
     Demo(demo::Arguments),
 }
@@ -58,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keygen(arguments) => report(keygen::run(&arguments)),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
     }

@@ -35,6 +35,7 @@ use zeroize::Zeroizing;
 
 use crate::config::Secret;
 
+pub(crate) use answer::Granted;
 pub(crate) use assertion::check as check_assertion_file;
 pub use assertion::{AssertionError, ClientAlgorithm, ClientKey, ClientKeyError};
 pub use cell::{AccessToken, CredentialCell};
@@ -154,6 +155,17 @@ impl ClientSecret {
     fn text(&self) -> Zeroizing<String> {
         Zeroizing::new(String::from_utf8_lossy(self.0.expose()).into_owned())
     }
+}
+
+/// Asks for a token, once; for `countersign token`.
+pub(crate) async fn request_once(
+    settings: &CredentialSettings,
+    clock: &crate::clock::Clock,
+) -> Result<Granted, TokenError> {
+    let mut way = request::Way::default();
+    way.ask(settings, clock)
+        .await
+        .map_err(|failure| failure.error)
 }
 
 /// Why there is no token. Becomes 503, never 401: the caller can do nothing about it.

@@ -5,6 +5,7 @@
 //! `tracing` and counts with [`ControlMetrics`]. Nothing here ever makes a request wait.
 
 mod cells;
+mod credentials;
 mod events;
 pub(crate) mod json;
 mod keys;
@@ -27,6 +28,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 pub use cells::{Counter, Gauge, Histogram};
+pub use credentials::CredentialStatuses;
 pub use keys::KeyStatus;
 pub use metrics::{ControlMetrics, Metrics};
 pub use reading::{Kind, Sampled};

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Status;
 use super::status::RouteCounts;
 use crate::clock::UnixTime;
+use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
 use crate::telemetry::timestamp::rfc3339;
 
@@ -32,6 +33,7 @@ pub(super) fn render(status: &Status) -> String {
     page.readiness(status);
     page.figures(status);
     page.issuers(&status.issuers, status.now);
+    page.credentials(&status.credentials);
     page.routes(&status.routes);
     page.reasons(status);
     page.recent(&status.recent_refusals);
@@ -177,6 +179,50 @@ impl Page {
                     .map_or_else(|| "none".into(), |seconds| format!("in {}", span(seconds))),
             );
             self.cell(issuer.last_error.as_deref().unwrap_or_default());
+            self.raw("</tr>");
+        }
+        self.end();
+    }
+
+    /// Nothing where there are none: an inbound sidecar has no use for it.
+    fn credentials(&mut self, credentials: &[CredentialStatus]) {
+        if credentials.is_empty() {
+            return;
+        }
+        self.table(
+            "Credentials",
+            &[
+                "Credential",
+                "Token",
+                "Client",
+                "Source",
+                "Ends",
+                "Next request",
+                "Last error",
+            ],
+        );
+        for credential in credentials {
+            self.element("<tr><td>", &credential.credential, "</td>");
+            self.raw(match credential.health {
+                CredentialHealth::Usable => "<td class=\"good\">held</td>",
+                CredentialHealth::Stale => "<td class=\"warn\">held, not renewed</td>",
+                CredentialHealth::Pending => "<td class=\"warn\">asked for</td>",
+                CredentialHealth::Unavailable => "<td class=\"bad\">none: 503</td>",
+            });
+            let id = credential.client_id.as_deref().unwrap_or_default();
+            self.element("<td><code>", id, "</code> ");
+            self.element("", credential.authentication, "</td>");
+            self.element("<td>", credential.source, " ");
+            self.element(
+                "<code>",
+                credential.location.as_deref().unwrap_or_default(),
+                "</code></td>",
+            );
+            let within = |seconds| format!("in {}", span(seconds));
+            let ends = credential.expires_in_seconds.map(within);
+            self.cell(ends.as_deref().unwrap_or("none held"));
+            self.cell(&within(credential.next_request_seconds));
+            self.cell(credential.last_error.as_deref().unwrap_or_default());
             self.raw("</tr>");
         }
         self.end();

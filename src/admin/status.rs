@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{AdminState, Reloads, RouteStatus};
+use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::drain::Phase;
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
 
@@ -44,6 +45,8 @@ pub struct Status {
     pub requests: Requests,
     /// Issuers and their keys.
     pub issuers: Vec<IssuerKeyStatus>,
+    /// Access tokens that are obtained for callers; never the tokens.
+    pub credentials: Vec<CredentialStatus>,
     /// Routes, with what became of their requests.
     pub routes: Vec<RouteCounts>,
     /// Refused and failed requests, by reason, since the start.
@@ -118,6 +121,14 @@ impl AdminState {
         } else {
             degraded.extend(without);
         }
+        let (tokenless, unrenewed) = self.credentials_in_trouble();
+        // Where nothing is served but outbound listeners, and none of them has a token, all requests get 503.
+        if issuers.is_empty() && tokenless.len() == (self.credentials)().len() {
+            missing.extend(tokenless);
+        } else {
+            degraded.extend(tokenless);
+        }
+        degraded.extend(unrenewed);
         degraded.extend(
             (self.routes)()
                 .iter()
@@ -133,6 +144,26 @@ impl AdminState {
             missing,
             degraded,
         }
+    }
+
+    /// Credentials without a token, and those whose token could not be renewed, in words.
+    fn credentials_in_trouble(&self) -> (Vec<String>, Vec<String>) {
+        let (mut tokenless, mut unrenewed) = (Vec::new(), Vec::new());
+        for CredentialStatus {
+            credential, health, ..
+        } in (self.credentials)()
+        {
+            match health {
+                CredentialHealth::Usable | CredentialHealth::Pending => {}
+                CredentialHealth::Stale => unrenewed.push(format!(
+                    "the token of credential {credential} could not be renewed"
+                )),
+                CredentialHealth::Unavailable => {
+                    tokenless.push(format!("credential {credential} has no token"));
+                }
+            }
+        }
+        (tokenless, unrenewed)
     }
 
     /// The whole state.
@@ -156,6 +187,7 @@ impl AdminState {
             workers: self.workers,
             requests: self.requests(),
             issuers: (self.issuers)(),
+            credentials: (self.credentials)(),
             routes: self.route_counts(),
             refusals_by_reason: self.refusals_by_reason(),
             recent_refusals: self

@@ -1,3 +1,5 @@
+mod credentials;
+
 use http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
 
@@ -53,6 +55,7 @@ fn with_issuers(issuers: Vec<IssuerKeyStatus>) -> (AdminState, Drain) {
         drain: drain.signal(),
         reload: ReloadStatus::default(),
         issuers: Arc::new(move || issuers.clone()),
+        credentials: Arc::new(Vec::new),
         notes: Box::new(Vec::new),
         routes: Box::new(|| {
             vec![RouteStatus {

@@ -8,6 +8,7 @@ use crate::admin::{self, AdminState, AllowStatus, ReloadStatus, RouteStatus, Sur
 use crate::authz::RouteSettings;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::credential::Credentials;
 use crate::drain::{DrainSignal, Readiness};
 use crate::jwks::Keys;
 use crate::snapshot::SnapshotCell;
@@ -20,6 +21,7 @@ pub(super) struct Sources<'a> {
     pub(super) config_file: &'a Path,
     pub(super) clock: &'a Clock,
     pub(super) keys: &'a Keys,
+    pub(super) credentials: &'a Credentials,
     pub(super) snapshot: &'a Arc<SnapshotCell>,
     pub(super) telemetry: &'a Arc<Telemetry>,
     pub(super) drain: DrainSignal,
@@ -58,6 +60,15 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
     if let Err(error) = sources.telemetry.metrics().observe_keys(&issuers) {
         tracing::error!(%error, "metrics.keys_unavailable");
     }
+    let credentials = sources.credentials.clone();
+    let credentials: crate::telemetry::CredentialStatuses = Arc::new(move || credentials.status());
+    if let Err(error) = sources
+        .telemetry
+        .metrics()
+        .observe_credentials(&credentials)
+    {
+        tracing::error!(%error, "metrics.credentials_unavailable");
+    }
     let routes = Arc::clone(sources.snapshot);
     let jwks = (Arc::clone(sources.snapshot), sources.clock.clone());
     let exposure = sources.exposure;
@@ -91,6 +102,7 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
         drain: sources.drain,
         reload: sources.reload,
         issuers,
+        credentials,
         routes: Box::new(move || {
             routes
                 .load()

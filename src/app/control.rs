@@ -180,6 +180,7 @@ impl Control {
             config_file: &self.options.config,
             clock: &self.options.clock,
             keys: &self.keys,
+            credentials: &self.credentials,
             snapshot: &self.snapshot,
             telemetry: &self.telemetry,
             drain: self.drain.signal(),

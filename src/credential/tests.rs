@@ -3,6 +3,7 @@
 
 mod faults;
 mod keeping;
+mod proving;
 mod waiting;
 
 use std::sync::Arc;
