@@ -128,6 +128,7 @@ impl World {
                 listener: "inbound".into(),
                 peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 tls: false,
+                unix: false,
                 client_certificate: None,
             }),
             token: token(),

@@ -301,6 +301,7 @@ impl World {
                 listener: "inbound".into(),
                 peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 tls: false,
+                unix: false,
                 client_certificate: None,
             }),
             now: Clock::manual(UnixTime::from_secs(START)).now(),

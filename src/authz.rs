@@ -9,6 +9,7 @@ mod pattern;
 mod policy;
 mod preflight;
 mod rate_limit;
+mod reach;
 mod route;
 mod table;
 
@@ -23,6 +24,7 @@ pub use condition::{
 pub use pattern::{HostPattern, PathPattern, PatternError, PatternSegment};
 pub use policy::{Policy, PolicyBuilder};
 pub use rate_limit::{RateLimit, RateLimitKey, RateLimitSettings, RateLimits};
+pub use reach::{KnownHosts, OwnAuthorization, Reach, Reachable};
 pub use route::{ActorToken, AuthorizationHeader, NearMiss, Route, RouteSettings};
 
 use crate::authn::{Known, Principal};
@@ -248,7 +250,7 @@ impl<B> Allowed<B> {
                 observed,
                 head,
                 route,
-                principal,
+                principal: Some(principal),
                 caller: self.caller,
                 until: self.until,
             },
@@ -270,7 +272,8 @@ impl<B> Allowed<B> {
 pub struct Granted {
     pub(crate) head: Box<Head>,
     pub(crate) route: Arc<Route>,
-    pub(crate) principal: Principal,
+    /// Who asked; callers of outbound listeners are nobody in particular.
+    pub(crate) principal: Option<Principal>,
     pub(crate) caller: Option<Arc<str>>,
     pub(crate) until: Option<UnixTime>,
     /// What an observing route did not enforce.

@@ -38,6 +38,8 @@ use crate::telemetry::{LogSettings, OtlpSettings};
 
 pub use problem::{Problem, Problems, Severity, Source};
 pub(crate) use scalar::show_duration;
+#[cfg(test)]
+pub(crate) use scalar::upstream;
 pub use watch::Watcher;
 
 pub(crate) use files::read_whole as read_secret_file;

@@ -16,6 +16,7 @@
 
 mod answer;
 mod assertion;
+mod attached;
 mod cell;
 mod client;
 mod error;
@@ -38,6 +39,7 @@ use crate::config::Secret;
 pub(crate) use answer::Granted;
 pub(crate) use assertion::check as check_assertion_file;
 pub use assertion::{AssertionError, ClientAlgorithm, ClientKey, ClientKeyError};
+pub use attached::Attached;
 pub use cell::{AccessToken, CredentialCell};
 pub use error::{TokenError, hint};
 pub use handle::{CredentialKeeper, Credentials, Prepared};

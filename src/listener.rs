@@ -20,6 +20,7 @@ pub(crate) use serve::serve;
 pub(crate) use sources::Sources;
 pub use tls::{TlsError, server_config};
 
+use crate::authz::Reach;
 use crate::config::Secret;
 use crate::proxy::{AnswersName, CorsSettings, ResourceMetadataSettings};
 use crate::upstream::UpstreamSettings;
@@ -33,10 +34,10 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
-/// An inbound listener: where callers come in.
+/// A listener: where callers come in.
 #[derive(Clone, Debug)]
 pub struct ListenerSettings {
-    /// `inbound` for a single one.
+    /// `inbound` or `outbound` for a single one.
     pub name: Arc<str>,
     /// Where it binds; a change needs a restart.
     pub listen: ListenAddress,
@@ -56,6 +57,21 @@ pub struct ListenerSettings {
     pub limits: Limits,
     /// Deadlines.
     pub timeouts: Timeouts,
+    /// Set where it attaches a credential's token instead of authenticating its callers.
+    pub outbound: Option<OutboundSettings>,
+}
+
+/// What makes a listener an outbound one.
+#[derive(Clone, Debug)]
+pub struct OutboundSettings {
+    /// The name of the credential whose token is attached.
+    pub credential: Arc<str>,
+    /// Who may call, and what of the upstream is within reach.
+    pub reach: Arc<Reach>,
+    /// Whether absolute redirects of the upstream to itself lead back to the listener.
+    pub rewrite_location: bool,
+    /// Most bytes of a request body that are kept to send it again after a 401; 0: only requests without one are.
+    pub replay_body: usize,
 }
 
 /// TLS towards callers; files are watched and reloaded.

@@ -56,6 +56,49 @@
 //! }
 //! ```
 //!
+//! An outbound request goes another way, as hard to leave:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use countersign::{authz::{Reach, Reachable}, clock::Now, credential::{AccessToken, Attached}, request::Canonical};
+//!
+//! fn reach<B>(request: Canonical<B>, reach: &Reach, now: Now) -> Option<Reachable<B>> {
+//!     request.reach(reach, now).ok()
+//! }
+//! fn attach<B>(reachable: Reachable<B>, token: Arc<AccessToken>, now: Now) -> Option<Attached<B>> {
+//!     reachable.attach(token, now).ok()
+//! }
+//! ```
+//!
+//! A request that nobody has found to be within reach gets no token:
+//!
+//! ```compile_fail,E0599
+//! use std::sync::Arc;
+//! use countersign::{clock::Now, credential::AccessToken, request::Canonical};
+//! fn attach<B>(request: Canonical<B>, token: Arc<AccessToken>, now: Now) {
+//!     let _ = request.attach(token, now);
+//! }
+//! ```
+//!
+//! One that was routed for inbound is not within reach for that:
+//!
+//! ```compile_fail,E0423
+//! use countersign::authz::{Reachable, Routed};
+//! fn forge<B>(routed: Routed<B>) -> Reachable<B> {
+//!     Reachable(routed)
+//! }
+//! ```
+//!
+//! And no token is attached but by that step:
+//!
+//! ```compile_fail,E0451
+//! use std::sync::Arc;
+//! use countersign::{authz::Reachable, credential::{AccessToken, Attached}};
+//! fn forge<B>(reachable: Reachable<B>, token: Arc<AccessToken>) -> Attached<B> {
+//!     Attached { reachable, token }
+//! }
+//! ```
+//!
 //! [`Opener`]: crate::upstream::Opener
 
 mod answer;
@@ -63,6 +106,7 @@ mod body;
 mod exchange;
 mod inbound;
 mod metadata;
+mod outbound;
 mod refuse;
 mod registry;
 mod stream;
@@ -74,7 +118,7 @@ pub use answer::{
     BodyTemplate, Cors, CorsSettings, Preflight, is_preflight,
 };
 pub use body::{BodyError, RequestBody, ResponseBody, Sealed};
-pub(crate) use body::{Expiry, Passage};
+pub(crate) use body::{Expiry, Keep, Passage};
 pub use exchange::Exchange;
 pub(crate) use metadata::WELL_KNOWN;
 pub use metadata::{ResourceMetadata, ResourceMetadataSettings};

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::credential::CredentialFault;
 use crate::proxy::AnswerKind;
 
 /// Why a request does not pass. Only this type knows the status, the challenge, the problem type and the reason word.
@@ -43,6 +44,14 @@ pub enum Rejection {
     },
     /// The principal is known, policy refuses.
     Forbidden(Refusal),
+    /// Outbound: the caller asked for another host than those that the listener answers under.
+    Misdirected,
+    /// Outbound: a browser sent it for a web page.
+    WebPage,
+    /// Outbound: the caller brought an `Authorization` of its own.
+    OwnAuthorization,
+    /// Outbound: there is no access token to attach.
+    TokenUnavailable(CredentialFault),
     /// Too many requests of this caller.
     RateLimited {
         /// When to come again.
@@ -249,13 +258,17 @@ impl Rejection {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Malformed(fault) => fault.status(),
-            Self::AmbiguousPath(_) => StatusCode::BAD_REQUEST,
-            Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::AmbiguousPath(_) | Self::OwnAuthorization => StatusCode::BAD_REQUEST,
+            Self::NoRoute | Self::NearMiss | Self::Forbidden(_) | Self::WebPage => {
+                StatusCode::FORBIDDEN
+            }
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
-            Self::KeysUnavailable { .. } | Self::Overloaded | Self::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::KeysUnavailable { .. }
+            | Self::TokenUnavailable(_)
+            | Self::Overloaded
+            | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::UpstreamUnreachable | Self::UpstreamInvalid => StatusCode::BAD_GATEWAY,
@@ -279,6 +292,10 @@ impl Rejection {
             | Self::MethodNotAllowed { .. }
             | Self::KeysUnavailable { .. }
             | Self::Forbidden(_)
+            | Self::Misdirected
+            | Self::WebPage
+            | Self::OwnAuthorization
+            | Self::TokenUnavailable(_)
             | Self::RateLimited { .. }
             | Self::Overloaded
             | Self::Draining
@@ -298,6 +315,7 @@ impl Rejection {
             Self::KeysUnavailable { retry_after } | Self::RateLimited { retry_after } => {
                 Some(*retry_after)
             }
+            Self::TokenUnavailable(fault) => Some(fault.retry_after),
             Self::Overloaded | Self::Draining => Some(RETRY_SOON),
             Self::Malformed(_)
             | Self::AmbiguousPath(_)
@@ -307,12 +325,24 @@ impl Rejection {
             | Self::NoToken
             | Self::InvalidToken(_)
             | Self::Forbidden(_)
+            | Self::Misdirected
+            | Self::WebPage
+            | Self::OwnAuthorization
             | Self::Internal
             | Self::UpstreamUnreachable
             | Self::UpstreamTimeout
             | Self::UpstreamInvalid
             | Self::BodyTimeout
             | Self::ClientGone => None,
+        }
+    }
+
+    /// What the authorization server said (RFC 6749 section 5.2), where that is why: a word of a closed list.
+    #[must_use]
+    pub const fn oauth_error(&self) -> Option<&'static str> {
+        match self {
+            Self::TokenUnavailable(fault) => fault.oauth_error,
+            _ => None,
         }
     }
 
@@ -327,6 +357,10 @@ impl Rejection {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::NoToken => "no_token",
             Self::InvalidToken(_) => "invalid_token",
+            Self::Misdirected => "misdirected_request",
+            Self::WebPage => "web_page",
+            Self::OwnAuthorization => "authorization_not_allowed",
+            Self::TokenUnavailable(_) => "token_unavailable",
             Self::KeysUnavailable { .. } | Self::Overloaded | Self::Draining => "unavailable",
             Self::RateLimited { .. } => "rate_limited",
             Self::Internal => "internal",
@@ -347,6 +381,12 @@ impl Rejection {
             Self::MethodNotAllowed { .. } => "method not allowed",
             Self::NoToken => "missing bearer token",
             Self::InvalidToken(_) => "invalid token",
+            Self::Misdirected => "this listener does not answer under that host",
+            Self::WebPage => "this listener does not answer web pages",
+            Self::OwnAuthorization => {
+                "the request brings an Authorization of its own; this listener attaches one"
+            }
+            Self::TokenUnavailable(_) => "no access token for the upstream can be had now",
             Self::KeysUnavailable { .. } => "authentication is temporarily unavailable",
             Self::RateLimited { .. } => "too many requests",
             Self::Overloaded | Self::Draining => "service unavailable",
@@ -372,6 +412,10 @@ impl Rejection {
             Self::InvalidToken(fault) => fault.reason(),
             Self::KeysUnavailable { .. } => "keys_unavailable",
             Self::Forbidden(refusal) => refusal.reason(),
+            Self::Misdirected => "host_not_ours",
+            Self::WebPage => "web_page",
+            Self::OwnAuthorization => "authorization_not_allowed",
+            Self::TokenUnavailable(_) => "token_unavailable",
             Self::RateLimited { .. } => "rate_limited",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
@@ -391,14 +435,19 @@ impl Rejection {
             Self::Malformed(_)
             | Self::AmbiguousPath(_)
             | Self::MethodNotAllowed { .. }
+            | Self::Misdirected
+            | Self::WebPage
+            | Self::OwnAuthorization
             | Self::BodyTimeout
             | Self::ClientGone => AnswerKind::BadRequest,
             Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => AnswerKind::Refused,
             Self::NoToken => AnswerKind::NoToken,
             Self::InvalidToken(_) => AnswerKind::InvalidToken,
-            Self::KeysUnavailable { .. } | Self::Overloaded | Self::Draining | Self::Internal => {
-                AnswerKind::Unavailable
-            }
+            Self::KeysUnavailable { .. }
+            | Self::TokenUnavailable(_)
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Internal => AnswerKind::Unavailable,
             Self::RateLimited { .. } => AnswerKind::RateLimited,
             Self::UpstreamUnreachable | Self::UpstreamTimeout | Self::UpstreamInvalid => {
                 AnswerKind::Upstream
@@ -418,8 +467,12 @@ impl Rejection {
             | Self::NoToken
             | Self::InvalidToken(_)
             | Self::Forbidden(_)
+            | Self::Misdirected
+            | Self::WebPage
+            | Self::OwnAuthorization
             | Self::RateLimited { .. } => Decision::Denied,
             Self::KeysUnavailable { .. }
+            | Self::TokenUnavailable(_)
             | Self::Overloaded
             | Self::Draining
             | Self::Internal

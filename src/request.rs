@@ -40,6 +40,8 @@ pub struct Connection {
     pub peer: IpAddr,
     /// Whether the downstream speaks TLS.
     pub tls: bool,
+    /// Whether it came over a Unix socket, which no web page can reach.
+    pub unix: bool,
     /// The verified client certificate.
     pub client_certificate: Option<ClientCertificate>,
 }
@@ -73,6 +75,18 @@ pub struct RequestRules {
     /// The authority of HTTP/1.0 requests that name none: the listener's own (RFC 9112 section 3.3).
     /// [`Authority::nameless`] matches no `hosts:` of any route.
     pub default_authority: Authority,
+    /// How paths are read.
+    pub paths: PathReading,
+}
+
+/// How paths are read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PathReading {
+    /// Decisions depend on the path: what two parsers could read differently is refused.
+    #[default]
+    Judged,
+    /// No decision depends on it: it passes as it came, unless it is no request target at all.
+    AsWritten,
 }
 
 impl Default for RequestRules {
@@ -86,6 +100,7 @@ impl Default for RequestRules {
             reserved: Arc::default(),
             actor_headers: Vec::new(),
             default_authority: Authority::nameless(),
+            paths: PathReading::Judged,
         }
     }
 }
@@ -121,6 +136,8 @@ pub struct Head {
     pub(crate) chunked: bool,
     /// A body follows, framed or (HTTP/2) not.
     pub(crate) body_follows: bool,
+    /// The target named the authority itself (absolute-form, HTTP/1).
+    pub(crate) absolute_form: bool,
     /// `Connection` nominated `Authorization`: it is judged all the same, and never forwarded.
     pub(crate) authorization_is_hop: bool,
     pub(crate) connection: Arc<Connection>,
@@ -288,8 +305,12 @@ fn read_head(
         &rules.default_authority,
     )
     .map_err(Rejection::Malformed)?;
+    let path = match rules.paths {
+        PathReading::Judged => CanonicalPath::parse(target),
+        PathReading::AsWritten => CanonicalPath::as_written(target),
+    };
     Ok(Head {
-        path: CanonicalPath::parse(target)?,
+        path: path?,
         method: std::mem::take(&mut parts.method),
         version,
         authority,
@@ -302,6 +323,7 @@ fn read_head(
         content_length: sifted.content_length,
         chunked: sifted.chunked,
         body_follows: sifted.chunked || sifted.content_length.is_some_and(|length| length > 0),
+        absolute_form: version != Version::HTTP_2 && parts.uri.authority().is_some(),
         authorization_is_hop: sifted.authorization_is_hop,
         connection: Arc::clone(connection),
     })

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use http::HeaderValue;
+
 use crate::authn::Issuers;
-use crate::authz::Policy;
+use crate::authz::{Policy, Reach};
 use crate::config::Config;
+use crate::credential::CredentialCell;
 use crate::identity::Identity;
 use crate::listener::ListenerSettings;
 use crate::proxy::{Answers, Cors, ResourceMetadata};
 use crate::request::RequestRules;
-use crate::upstream::Target;
+use crate::upstream::{Origin, Target};
 
 /// One compiled configuration, live.
 #[derive(Debug)]
@@ -50,6 +53,23 @@ pub struct Listener {
     pub resource_metadata: Option<ResourceMetadata>,
     /// Where it forwards.
     pub target: Arc<Target>,
+    /// Set where it attaches a credential's token instead of authenticating its callers.
+    pub outbound: Option<Outbound>,
+}
+
+/// What an outbound listener needs of its generation.
+#[derive(Debug)]
+pub struct Outbound {
+    /// The place of its token.
+    pub credential: Arc<CredentialCell>,
+    /// Who may call, and what of the upstream is within reach.
+    pub reach: Arc<Reach>,
+    /// Most bytes of a request body that are kept to send it again.
+    pub replay_body: usize,
+    /// Where absolute redirects to the upstream lead back to the listener: what they are recognised by.
+    pub rewrite_location: Option<Origin>,
+    /// What the upstream is told as `Host`, whatever the caller says.
+    pub authority: HeaderValue,
 }
 
 impl Snapshot {

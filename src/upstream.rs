@@ -1,17 +1,23 @@
 //! Upstream: connections, pool, forwarding. The only module that opens a sealed body.
 
+mod attached;
 mod forward;
 mod io;
 mod lines;
+mod origin;
+mod passing;
 mod pool;
 mod response;
+mod sending;
 mod target;
 mod trace;
 mod tunnel;
 
 use std::path::PathBuf;
 
+pub(crate) use attached::forward_attached;
 pub(crate) use forward::forward;
+pub use origin::Origin;
 pub use pool::Lease;
 pub(crate) use pool::Pool;
 pub use target::{Target, TargetError};

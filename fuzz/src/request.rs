@@ -24,6 +24,7 @@ pub fn connection(trusted: bool) -> Arc<Connection> {
         listener: "inbound".into(),
         peer: peer.parse().expect("an address"),
         tls: false,
+        unix: false,
         client_certificate: None,
     })
 }

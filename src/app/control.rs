@@ -277,17 +277,15 @@ impl Control {
 
     fn replace(&mut self, config: &Arc<Config>) -> Result<u64, String> {
         let live = self.snapshot.load_full();
-        let names = |config: &Config| -> Vec<Arc<str>> {
+        let names = |config: &Config| -> Vec<(Arc<str>, bool)> {
             config
                 .listeners
                 .iter()
-                .map(|listener| Arc::clone(&listener.name))
+                .map(|listener| (Arc::clone(&listener.name), listener.outbound.is_some()))
                 .collect()
         };
         if names(config) != names(&live.config) {
-            return Err(
-                "inbound: adding, removing or reordering listeners needs a restart".to_owned(),
-            );
+            return Err("adding, removing or reordering listeners needs a restart".to_owned());
         }
         for what in restart_needed(&live.config, config) {
             tracing::warn!(what, "config.restart_needed");

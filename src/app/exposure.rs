@@ -19,6 +19,8 @@ impl Exposure {
         let exposed: BTreeSet<Arc<str>> = snapshot
             .listeners
             .iter()
+            // What an outbound listener leads to is for others to guard.
+            .filter(|listener| listener.outbound.is_none())
             .filter(|listener| {
                 let address = &listener.settings.upstream.address;
                 let port = address

@@ -10,16 +10,15 @@ use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::credential::CredentialCell;
 use crate::identity::Identity;
-use crate::listener::{ListenAddress, ListenerSettings, server_config};
+use crate::listener::{ListenAddress, ListenerSettings, OutboundSettings, server_config};
 use crate::proxy::{Answers, Cors, ResourceMetadata};
 use crate::request::{Authority, RequestRules, ReservedNames};
-use crate::snapshot::{Listener, Snapshot};
-use crate::upstream::Target;
+use crate::snapshot::{Listener, Outbound, Snapshot};
+use crate::upstream::{Origin, Target};
 
 /// What survives a reload, by the names of issuers and credentials.
 pub(super) struct Cells {
     pub(super) keys: HashMap<Arc<str>, Arc<KeyCell>>,
-    #[expect(dead_code, reason = "for outbound listeners, which are to come")]
     pub(super) credentials: HashMap<Arc<str>, Arc<CredentialCell>>,
 }
 
@@ -52,7 +51,15 @@ pub(super) fn build(
     let mut listeners = Vec::with_capacity(config.listeners.len());
     for (index, settings) in config.listeners.iter().enumerate() {
         let old = previous.and_then(|previous| previous.listener(index));
-        listeners.push(inbound(index, settings, &config, &identity, old)?);
+        let (reserved, outbound) = match &settings.outbound {
+            None => (ReservedNames::new(identity.reserved()), None),
+            Some(own) => (
+                ReservedNames::of_outbound(own.reach.paths().is_some()),
+                Some(outbound(own, settings, cells)?),
+            ),
+        };
+        let rules = rules(settings, reserved, actor_headers(&config));
+        listeners.push(listener(index, settings, rules, outbound, &config, old)?);
     }
     Ok(Snapshot {
         generation,
@@ -65,11 +72,12 @@ pub(super) fn build(
     })
 }
 
-fn inbound(
+fn listener(
     index: usize,
     settings: &ListenerSettings,
+    rules: RequestRules,
+    outbound: Option<Outbound>,
     config: &Config,
-    identity: &Identity,
     old: Option<&Listener>,
 ) -> Result<Listener, String> {
     let at = |error: &dyn std::fmt::Display| format!("{}: {error}", settings.name);
@@ -83,15 +91,6 @@ fn inbound(
         .map(server_config)
         .transpose()
         .map_err(|error| at(&error))?;
-    let rules = RequestRules {
-        trusted_proxies: settings.trusted_proxies.clone(),
-        headers: settings.limits.headers,
-        header_bytes: settings.limits.header_bytes,
-        target_bytes: settings.limits.target_bytes,
-        reserved: Arc::new(ReservedNames::new(identity.reserved())),
-        actor_headers: actor_headers(config),
-        default_authority: own_authority(settings),
-    };
     let resource_metadata = settings
         .resource_metadata
         .as_ref()
@@ -104,9 +103,46 @@ fn inbound(
         rules,
         tls,
         target,
+        outbound,
         cors: settings.cors.as_ref().map(Cors::compile),
         settings: settings.clone(),
     })
+}
+
+fn outbound(
+    own: &OutboundSettings,
+    settings: &ListenerSettings,
+    cells: &Cells,
+) -> Result<Outbound, String> {
+    let credential = cells.credentials.get(&own.credential);
+    let origin = Origin::of(&settings.upstream.address);
+    Ok(Outbound {
+        credential: Arc::clone(
+            credential.ok_or_else(|| format!("credential {}: no cell", own.credential))?,
+        ),
+        reach: Arc::clone(&own.reach),
+        replay_body: own.replay_body,
+        authority: origin.authority(),
+        rewrite_location: own.rewrite_location.then_some(origin),
+    })
+}
+
+fn rules(
+    settings: &ListenerSettings,
+    reserved: ReservedNames,
+    actor_headers: Vec<HeaderName>,
+) -> RequestRules {
+    let reading = settings.outbound.as_ref().map(|own| own.reach.reading());
+    RequestRules {
+        trusted_proxies: settings.trusted_proxies.clone(),
+        headers: settings.limits.headers,
+        header_bytes: settings.limits.header_bytes,
+        target_bytes: settings.limits.target_bytes,
+        reserved: Arc::new(reserved),
+        actor_headers,
+        default_authority: own_authority(settings),
+        paths: reading.unwrap_or_default(),
+    }
 }
 
 /// Where routes take second tokens.

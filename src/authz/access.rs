@@ -20,6 +20,8 @@ pub const TABLELESS_METHODS: [Method; 7] = [
 pub enum MethodTable {
     /// Without a table: for all of [`TABLELESS_METHODS`].
     Every(Access),
+    /// For whatever method.
+    Any(Access),
     /// For the methods that are listed, and no others: `GET` does not speak for `HEAD`.
     Rows(Vec<MethodRow>),
 }
@@ -28,7 +30,7 @@ impl MethodTable {
     /// Who may, row by row; one row without a table.
     pub fn accesses(&self) -> impl Iterator<Item = &Access> {
         let (every, rows) = match self {
-            Self::Every(access) => (Some(access), None),
+            Self::Every(access) | Self::Any(access) => (Some(access), None),
             Self::Rows(rows) => (None, Some(rows)),
         };
         every
@@ -46,7 +48,7 @@ impl MethodTable {
             }
         };
         match self {
-            Self::Every(access) => sort(access),
+            Self::Every(access) | Self::Any(access) => sort(access),
             Self::Rows(rows) => rows.iter_mut().for_each(|row| sort(&mut row.access)),
         }
     }

@@ -167,7 +167,9 @@ impl RouteSettings {
         self.check_upgrade(&mut errors);
         self.check_limits(&mut errors);
         match &self.table {
-            MethodTable::Every(access) => self.check_access(0, access, &mut errors),
+            MethodTable::Every(access) | MethodTable::Any(access) => {
+                self.check_access(0, access, &mut errors)
+            }
             MethodTable::Rows(rows) => {
                 if rows.is_empty() {
                     errors.push(RouteError::new(RoutePlace::Route, RouteFault::NoMethod));

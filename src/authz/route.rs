@@ -133,7 +133,7 @@ impl Route {
     pub(super) fn compile(mut settings: RouteSettings, limits: &RateLimits) -> Self {
         let every = TABLELESS_METHODS.map(|method| (method, 0));
         let methods = match &settings.table {
-            MethodTable::Every(_) => every.into(),
+            MethodTable::Every(_) | MethodTable::Any(_) => every.into(),
             MethodTable::Rows(rows) => rows
                 .iter()
                 .enumerate()
@@ -167,13 +167,14 @@ impl Route {
     /// The row of the table that speaks for a method. Methods are exact tokens (RFC 9110 section 9.1).
     pub(super) fn row(&self, method: &Method) -> Option<usize> {
         let found = self.methods.iter().find(|(own, _)| own == method);
-        found.map(|(_, row)| *row)
+        let any = matches!(self.settings.table, MethodTable::Any(_));
+        found.map(|(_, row)| *row).or_else(|| any.then_some(0))
     }
 
     /// Who may, by row.
     pub(super) fn access(&self, row: usize) -> Option<&Access> {
         match &self.settings.table {
-            MethodTable::Every(access) => Some(access),
+            MethodTable::Every(access) | MethodTable::Any(access) => Some(access),
             MethodTable::Rows(rows) => rows.get(row).map(|row| &row.access),
         }
     }

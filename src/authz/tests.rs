@@ -75,6 +75,7 @@ impl Ask {
             listener: "inbound".into(),
             peer: self.client.parse().unwrap(),
             tls: false,
+            unix: false,
             client_certificate: self.certificate,
         });
         let (parts, ()) = request.into_parts();

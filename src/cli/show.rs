@@ -41,7 +41,9 @@ pub(super) fn keys(source: &KeySource) -> String {
 /// Methods and who may use them, line by line.
 pub(crate) fn table(table: &MethodTable) -> Vec<(String, Vec<String>)> {
     match table {
-        MethodTable::Every(every) => vec![("*".to_owned(), access(every))],
+        MethodTable::Every(every) | MethodTable::Any(every) => {
+            vec![("*".to_owned(), access(every))]
+        }
         MethodTable::Rows(rows) => rows
             .iter()
             .map(|row| {

@@ -12,6 +12,7 @@ mod keys;
 mod listeners;
 mod look_alikes;
 mod metadata;
+mod outbound;
 mod routes;
 mod telemetry;
 mod tls;
@@ -31,7 +32,7 @@ use super::suggest;
 use super::view::View;
 use super::{Config, DrainSettings};
 use crate::authz::RateLimits;
-use crate::listener::ListenerSettings;
+use crate::listener::{ListenAddress, ListenerSettings};
 use crate::upstream::UpstreamAddress;
 
 /// What the parts of a document need of each other while they are compiled.
@@ -43,7 +44,10 @@ pub(crate) struct Scope<'a> {
     /// Names of issuers that something refers to.
     used: BTreeSet<&'a str>,
     answers: Vec<&'a str>,
+    /// Those of `inbound`.
     listeners: Vec<&'a str>,
+    /// Those that are configured.
+    credentials: Vec<&'a str>,
     client_certificates: bool,
     /// Headers that only we may set.
     identity_headers: Vec<HeaderName>,
@@ -65,8 +69,9 @@ pub(crate) fn compile(
 ) -> Option<Config> {
     let root = View::new(tree, &ROOT);
     let source = report.source.clone();
+    what_inbound_needs(&root, report);
     let mut scope = Scope::new(&root, files, report);
-    let listeners = listeners::compile(&root, &mut scope);
+    let mut listeners = listeners::compile(&root, &mut scope);
     let issuers = issuers::compile(&root, &listeners, &mut scope);
     let credentials = credentials::compile(&root, &mut scope);
     let identity = identity::compile(&root, &listeners, &mut scope);
@@ -78,6 +83,7 @@ pub(crate) fn compile(
     let admin = admin::admin(&root, &mut scope);
     let probes = admin::probes(&root);
     unused_issuers(&root, &mut scope);
+    listeners.extend(outbound::compile(&root, &mut scope));
     let otlp = telemetry::otlp(&root, scope.report);
     own_addresses(&root, &listeners, &mut scope);
     sentinel(&root, tree, scope.report);
@@ -110,6 +116,29 @@ fn drain(root: &View<'_>) -> DrainSettings {
     }
 }
 
+/// Whoever is let in must be authenticated and authorized.
+fn what_inbound_needs(root: &View<'_>, report: &mut Report) {
+    for key in ["issuers", "routes"] {
+        match (root.has("inbound"), root.has(key)) {
+            // Without `outbound` the shape has said so.
+            (true, false) if root.has("outbound") => {
+                let example = ROOT.key(key).map_or("", |key| key.example);
+                report.error_try(
+                    root.at(),
+                    format!("`{key}` is missing"),
+                    format!("{key}: {example}"),
+                );
+            }
+            (false, true) if root.has("outbound") => report.error_try(
+                root.place(key),
+                format!("`{key}` is for `inbound`, and there is none"),
+                "an outbound listener authenticates nobody; what it lets pass is in its `paths`",
+            ),
+            _ => {}
+        }
+    }
+}
+
 /// Tokens of an issuer that nothing speaks of are verified and then refused everywhere.
 fn unused_issuers(root: &View<'_>, scope: &mut Scope<'_>) {
     for node in root.items("issuers") {
@@ -130,11 +159,12 @@ fn unused_issuers(root: &View<'_>, scope: &mut Scope<'_>) {
 
 /// Two listeners of the process cannot have one address; it would not start, and say so less plainly.
 fn own_addresses(root: &View<'_>, listeners: &[ListenerSettings], scope: &mut Scope<'_>) {
-    let mut seen: Vec<(SocketAddr, &Place)> = Vec::new();
+    let mut seen: Vec<(ListenAddress, &Place)> = Vec::new();
     let admin = root.sub("admin", &super::schema::ADMIN);
     let listens = root
         .items("inbound")
         .iter()
+        .chain(root.items("outbound"))
         .chain(root.get("probes"))
         .filter_map(|node| node.get("listen"))
         .filter_map(|node| Some((node.text()?, &node.at)))
@@ -145,12 +175,11 @@ fn own_addresses(root: &View<'_>, listeners: &[ListenerSettings], scope: &mut Sc
                 .map(|text| (text, admin.place("listen"))),
         );
     for (text, at) in listens {
-        let Ok(address) = scalar::socket_address(text) else {
-            continue;
+        let address = match scalar::listen_address(text) {
+            Ok(ListenAddress::Tcp(address)) if address.port() == 0 => continue,
+            Ok(address) => address,
+            Err(_) => continue,
         };
-        if address.port() == 0 {
-            continue;
-        }
         if let Some((_, first)) = seen.iter().find(|(other, _)| *other == address) {
             let other = if at.path.is_empty() {
                 "admin, whose default it is".to_owned()
@@ -159,23 +188,26 @@ fn own_addresses(root: &View<'_>, listeners: &[ListenerSettings], scope: &mut Sc
             };
             scope.report.error_try(
                 first,
-                format!("{address} is taken by {other}"),
+                format!("{text} is taken by {other}"),
                 "every listener needs an address of its own",
             );
         }
         seen.push((address, at));
     }
-    let upstreams = root.items("inbound").iter().filter_map(|node| {
-        let at = &node.get("upstream")?.at;
-        let name = node.get("name").and_then(Node::text).unwrap_or("inbound");
-        let listener = listeners.iter().find(|listener| &*listener.name == name)?;
-        Some((&listener.upstream.address, at))
+    let upstreams = ["inbound", "outbound"].into_iter().flat_map(|kind| {
+        root.items(kind).iter().filter_map(move |node| {
+            let at = &node.get("upstream")?.at;
+            let name = node.get("name").and_then(Node::text).unwrap_or(kind);
+            let listener = listeners.iter().find(|listener| &*listener.name == name)?;
+            Some((&listener.upstream.address, at))
+        })
     });
     for (upstream, at) in upstreams {
-        let own = seen
-            .iter()
-            .find(|(address, _)| leads_to(upstream, *address));
-        if let Some((address, _)) = own {
+        let own = seen.iter().find_map(|(address, _)| match address {
+            ListenAddress::Tcp(own) => leads_to(upstream, *own).then_some(own),
+            ListenAddress::Unix(_) => None,
+        });
+        if let Some(address) = own {
             scope.report.error_try(
                 at,
                 format!("leads back to this process, which listens on {address}"),
@@ -247,6 +279,15 @@ impl<'a> Scope<'a> {
                     .collect()
             })
             .unwrap_or_default();
+        let credentials = root
+            .get("credentials")
+            .map(|node| {
+                node.entries()
+                    .iter()
+                    .map(|entry| entry.key.as_str())
+                    .collect()
+            })
+            .unwrap_or_default();
         let inbound = root.items("inbound");
         let listeners = inbound
             .iter()
@@ -263,6 +304,7 @@ impl<'a> Scope<'a> {
             used: BTreeSet::new(),
             answers,
             listeners,
+            credentials,
             client_certificates,
             identity_headers: Vec::new(),
         }
@@ -311,6 +353,17 @@ impl<'a> Scope<'a> {
         }
         let names = self.listeners.clone();
         self.unknown(&node.at, "listener in `inbound`", node, &names);
+        None
+    }
+
+    /// The credential that `node` names.
+    fn credential(&mut self, node: Option<&Node>) -> Option<Arc<str>> {
+        let (node, name) = named(node)?;
+        if self.credentials.contains(&name) {
+            return Some(name.into());
+        }
+        let names = self.credentials.clone();
+        self.unknown(&node.at, "credential", node, &names);
         None
     }
 

@@ -8,6 +8,7 @@ mod inbound;
 mod issuers;
 mod json;
 mod markdown;
+mod outbound;
 mod policy;
 mod root;
 mod routes;
@@ -26,6 +27,7 @@ pub(crate) use credentials::{
 pub(crate) use identity::{ASSERTION, IDENTITY, SIGNATURE, SIGNING_KEY};
 pub(crate) use inbound::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, TLS, UPSTREAM};
 pub(crate) use issuers::{CLAIM_MAPPINGS, ISSUER, JWKS};
+pub(crate) use outbound::OUTBOUND;
 pub(crate) use policy::{ACTOR, ALTERNATIVE, CALLER_BLOCK, CERTIFICATE};
 pub(crate) use root::{ADMIN, DRAIN, LOG, OTLP, PROBES, ROOT, TELEMETRY};
 pub(crate) use routes::{ACTOR_TOKEN, RATE_LIMIT, ROUTE, ROUTE_LIMITS, ROUTE_TIMEOUTS};
@@ -59,6 +61,8 @@ pub(crate) struct Key {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Need {
     Required,
+    /// Required where this other key is absent.
+    Unless(&'static str),
     /// What its absence means is said in the key's documentation.
     Optional,
     /// What an absent key means, as it would be written.

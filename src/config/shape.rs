@@ -266,7 +266,12 @@ fn block(node: &Node, block: &Block, report: &mut Report) {
     }
     for key in block.keys {
         let missing = !entries.iter().any(|entry| entry.key == key.name);
-        if missing && matches!(key.need, Need::Required) {
+        let needed = match key.need {
+            Need::Required => true,
+            Need::Unless(other) => entries.iter().all(|entry| entry.key != other),
+            Need::Optional | Need::Default(_) => false,
+        };
+        if missing && needed {
             report.error_try(
                 &node.at,
                 format!("`{}` is missing", key.name),

@@ -22,6 +22,7 @@ use super::*;
 
 mod documents;
 mod examples;
+mod outbound;
 mod pairing;
 mod registry;
 mod text;

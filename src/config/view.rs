@@ -71,7 +71,7 @@ impl<'a> View<'a> {
     fn default(&self, key: &str) -> Option<&'static str> {
         match self.block.key(key)?.need {
             Need::Default(text) => Some(text),
-            Need::Required | Need::Optional => None,
+            Need::Required | Need::Unless(_) | Need::Optional => None,
         }
     }
 

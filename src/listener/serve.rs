@@ -138,6 +138,7 @@ async fn within_cap(
         listener: Arc::clone(&listener.settings.name),
         peer,
         tls: listener.tls.is_some(),
+        unix: matches!(stream, Stream::Unix(_)),
         client_certificate,
     });
     drop(snapshot);

@@ -2,6 +2,7 @@
 
 mod cors;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,9 +174,9 @@ impl Answer {
             .unwrap_or_else(|| rejection.status());
         let message = wording
             .and_then(|wording| wording.message.as_deref())
-            .unwrap_or_else(|| rejection.message());
+            .map_or_else(|| own_message(rejection), Cow::Borrowed);
 
-        let body = self.body(rejection, status, message, context.request_id);
+        let body = self.body(rejection, status, &message, context.request_id);
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = status;
         let headers = response.headers_mut();
@@ -254,6 +255,10 @@ impl Answer {
                 json::string(&mut out, message);
                 out.extend_from_slice(b",\"request_id\":");
                 json::string(&mut out, request_id);
+                if let Some(error) = rejection.oauth_error() {
+                    out.extend_from_slice(b",\"oauth_error\":");
+                    json::string(&mut out, error);
+                }
                 out.push(b'}');
             }
             Body::Template(pieces) => {
@@ -315,6 +320,14 @@ impl Default for Answers {
 const INVALID_TOKEN: &str = ", error=\"invalid_token\"";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The sentence for callers. What the authorization server said stands in it also where a template shapes the body.
+fn own_message(rejection: &Rejection) -> Cow<'static, str> {
+    match rejection.oauth_error() {
+        Some(error) => Cow::Owned(format!("{}: {error}", rejection.message())),
+        None => Cow::Borrowed(rejection.message()),
+    }
+}
 
 /// Splits the template's JSON into what stands and what is filled in. Only strings are looked at, and since a value
 /// is escaped as it goes in, it cannot leave its string.

@@ -1,5 +1,6 @@
 //! Bodies as they pass: counted, bounded, never collected.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -74,6 +75,40 @@ pub struct RequestBody {
     incoming: Option<Incoming>,
     exchange: Rc<Exchange>,
     left: u64,
+    /// Where what passes is kept; where there is no body to pass, what is sent again.
+    keep: Option<Rc<Keep>>,
+}
+
+/// The body of a request as far as it has passed, to be sent again; nothing once it became larger than it may.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    most: usize,
+    bytes: RefCell<Option<Vec<u8>>>,
+}
+
+impl Keep {
+    fn add(&self, data: &[u8]) {
+        let mut bytes = self.bytes.borrow_mut();
+        let fits = |kept: &Vec<u8>| kept.len().saturating_add(data.len()) <= self.most;
+        match &mut *bytes {
+            Some(kept) if fits(kept) => kept.extend_from_slice(data),
+            _ => *bytes = None,
+        }
+    }
+
+    /// Whether all that has passed is kept.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.bytes.borrow().is_some()
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.borrow().as_ref().map_or(0, Vec::len)
+    }
+
+    fn take(&self) -> Option<Bytes> {
+        let kept = self.bytes.take().filter(|kept| !kept.is_empty());
+        kept.map(Bytes::from)
+    }
 }
 
 impl RequestBody {
@@ -86,6 +121,33 @@ impl RequestBody {
             incoming,
             exchange,
             left: limit.unwrap_or(u64::MAX),
+            keep: None,
+        }
+    }
+
+    /// Where this body can be kept as it passes: it is no larger than `most`, as far as is known now (`declared`).
+    pub(crate) fn keep(&self, declared: u64, most: usize) -> Option<Rc<Keep>> {
+        let declared = usize::try_from(declared).unwrap_or(usize::MAX);
+        let keeps = self.incoming.is_some() && declared <= most && most > 0;
+        keeps.then(|| {
+            Rc::new(Keep {
+                most,
+                bytes: RefCell::new(Some(Vec::with_capacity(declared))),
+            })
+        })
+    }
+
+    /// This body, kept as it passes.
+    pub(crate) fn kept_in(mut self, keep: &Option<Rc<Keep>>) -> Self {
+        self.keep = keep.clone();
+        self
+    }
+
+    /// What was kept of a body that has passed, once more.
+    pub(crate) fn again(keep: Option<Rc<Keep>>, exchange: Rc<Exchange>) -> Self {
+        Self {
+            keep,
+            ..Self::none(exchange)
         }
     }
 
@@ -95,6 +157,7 @@ impl RequestBody {
             incoming: None,
             exchange,
             left: 0,
+            keep: None,
         }
     }
 }
@@ -109,7 +172,8 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         self.exchange.request_polled();
         let Some(incoming) = &mut self.incoming else {
-            return Poll::Ready(None);
+            let again = self.keep.as_ref().and_then(|keep| keep.take());
+            return Poll::Ready(again.map(|bytes| Ok(Frame::data(bytes))));
         };
         let frame = match poll_request(incoming, cx) {
             Poll::Pending => {
@@ -136,6 +200,9 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Err(BodyError::TooLarge)));
         };
         self.left = left;
+        if let Some(keep) = &self.keep {
+            keep.add(&data);
+        }
         self.exchange.request_bytes(length);
         if self.is_end_stream() {
             self.exchange.request_ended();
@@ -145,13 +212,18 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.incoming.as_ref().is_none_or(Incoming::is_end_stream)
+        match &self.incoming {
+            Some(incoming) => incoming.is_end_stream(),
+            None => self.keep.as_ref().is_none_or(|keep| keep.len() == 0),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.incoming
-            .as_ref()
-            .map_or_else(|| SizeHint::with_exact(0), Incoming::size_hint)
+        let kept = || self.keep.as_ref().map_or(0, |keep| keep.len());
+        match &self.incoming {
+            Some(incoming) => incoming.size_hint(),
+            None => SizeHint::with_exact(u64::try_from(kept()).unwrap_or(u64::MAX)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -37,6 +38,10 @@ pub struct Exchange {
     rejection: RefCell<Option<Rejection>>,
     observed: RefCell<Option<Rejection>>,
     trace: RefCell<Option<Box<str>>>,
+    /// Outbound: the credential whose token it was sent with.
+    credential: RefCell<Option<Arc<str>>>,
+    /// Outbound: it was sent again with another token.
+    sent_again: Cell<bool>,
     span: Cell<Span>,
     end: Cell<Option<End>>,
     status: Cell<u16>,
@@ -107,6 +112,8 @@ impl Exchange {
             rejection: RefCell::default(),
             observed: RefCell::default(),
             trace: RefCell::default(),
+            credential: RefCell::default(),
+            sent_again: Cell::new(false),
             span: Cell::default(),
             end: Cell::default(),
             status: Cell::new(0),
@@ -280,9 +287,22 @@ impl Exchange {
             head: Some(head),
             as_read: None,
             route: Some(route),
-            principal: Some(principal),
+            principal,
             caller,
         };
+    }
+
+    /// It goes to the upstream with a token of this credential.
+    pub(crate) fn attached(&self, credential: &Arc<str>) {
+        *self.credential.borrow_mut() = Some(Arc::clone(credential));
+    }
+
+    /// It is sent again with another token.
+    pub(crate) fn sent_again(&self) {
+        self.sent_again.set(true);
+        if let Some(counters) = self.upstream_counters() {
+            counters.replays.increment();
+        }
     }
 
     pub(crate) fn refused(&self, rejection: Rejection, facts: Option<Facts>, status: StatusCode) {
@@ -460,6 +480,7 @@ impl Exchange {
         let rejection = rejection.as_ref().or(cut.as_ref());
         let observed = self.observed.borrow();
         let trace = self.trace.borrow();
+        let credential = self.credential.borrow();
         let decision = Decision::of(rejection);
         // Formatted only for a record that is written.
         let written = recorder.writes(decision) || observed.is_some();
@@ -477,6 +498,8 @@ impl Exchange {
             span: self.span.get(),
             rejection,
             observed: observed.as_ref(),
+            credential: credential.as_deref(),
+            replayed: self.sent_again.get(),
             status: match &cut {
                 Some(cut) => cut.status().as_u16(),
                 None => self.status.get(),

@@ -79,7 +79,10 @@ impl Way<'_> {
             .snapshot
             .listener(self.connection.listener())
             .ok_or(Rejection::Internal)?;
-        self.inbound(listener, request, now).await
+        match &listener.outbound {
+            None => self.inbound(listener, request, now).await,
+            Some(outbound) => self.outbound(listener, outbound, request, now).await,
+        }
     }
 
     /// The first step of every way: the one reading of the request.

@@ -33,7 +33,6 @@ const TOKEN_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) struct Shared {
     pub(crate) snapshot: Arc<SnapshotCell>,
     pub(crate) keys: Keys,
-    #[expect(dead_code, reason = "for outbound listeners, which are to come")]
     pub(crate) credentials: Credentials,
     pub(crate) clock: Clock,
     pub(crate) drain: DrainSignal,

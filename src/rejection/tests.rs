@@ -73,6 +73,13 @@ fn everything() -> Vec<Rejection> {
         Rejection::NoToken,
         Rejection::KeysUnavailable { retry_after },
         Rejection::RateLimited { retry_after },
+        Rejection::Misdirected,
+        Rejection::WebPage,
+        Rejection::OwnAuthorization,
+        Rejection::TokenUnavailable(CredentialFault {
+            oauth_error: Some("invalid_client"),
+            retry_after,
+        }),
         Rejection::Overloaded,
         Rejection::Draining,
         Rejection::Internal,
@@ -98,6 +105,10 @@ fn everything() -> Vec<Rejection> {
             | Rejection::KeysUnavailable { .. }
             | Rejection::Forbidden(_)
             | Rejection::RateLimited { .. }
+            | Rejection::Misdirected
+            | Rejection::WebPage
+            | Rejection::OwnAuthorization
+            | Rejection::TokenUnavailable(_)
             | Rejection::Overloaded
             | Rejection::Draining
             | Rejection::Internal
@@ -171,6 +182,20 @@ fn s14_missing_keys_are_503_with_retry_after_and_never_a_challenge() {
     assert_eq!(rejection.retry_after(), Some(Duration::from_secs(9)));
     assert_eq!(rejection.challenge(), None);
     assert_eq!(rejection.decision(), Decision::Errored);
+}
+
+#[test]
+fn a5_a_missing_access_token_is_503_with_the_oauth_error_and_never_a_challenge() {
+    let rejection = Rejection::TokenUnavailable(CredentialFault {
+        oauth_error: Some("invalid_client"),
+        retry_after: Duration::from_secs(9),
+    });
+    assert_eq!(rejection.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(rejection.retry_after(), Some(Duration::from_secs(9)));
+    assert_eq!(rejection.oauth_error(), Some("invalid_client"));
+    assert_eq!(rejection.challenge(), None);
+    assert_eq!(rejection.decision(), Decision::Errored);
+    assert_eq!(Rejection::Overloaded.oauth_error(), None);
 }
 
 #[test]

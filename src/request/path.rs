@@ -109,22 +109,30 @@ impl CanonicalPath {
     /// [`Malformed::Target`] when it is not origin-form or its query holds what no target may; [`PathFault`]s that no
     /// route can accept. Those that a route may accept are only recorded: [`Self::allowance_needed`].
     pub fn parse(target: PathAndQuery) -> Result<Self, Rejection> {
-        // `as_str`, not `path()`: the latter shows "/" where the client wrote nothing.
-        if !target.as_str().starts_with('/') {
-            return Err(Rejection::Malformed(Malformed::Target));
-        }
-        let query = target.query().unwrap_or_default();
-        if query
-            .bytes()
-            .any(|byte| class_of(byte) & class::NOT_VISIBLE != 0)
-        {
-            return Err(Rejection::Malformed(Malformed::Target));
-        }
+        is_origin_form(&target)?;
         let (decoded, needed) = read(target.path()).map_err(Rejection::AmbiguousPath)?;
         Ok(Self {
             target,
             decoded,
             needed,
+        })
+    }
+
+    /// Takes an origin-form target as it came, where no decision depends on the path: nothing is decoded, and dot segments
+    /// are the upstream's affair. Its segments are what stands between the slashes.
+    ///
+    /// # Errors
+    /// [`Malformed::Target`] as above, and raw bytes that no path holds (RFC 3986 section 3.3).
+    pub fn as_written(target: PathAndQuery) -> Result<Self, Rejection> {
+        is_origin_form(&target)?;
+        let path = target.path();
+        if path.bytes().any(|byte| class_of(byte) & class::BAD != 0) {
+            return Err(Rejection::AmbiguousPath(raw_fault(path)));
+        }
+        Ok(Self {
+            target,
+            decoded: None,
+            needed: PathAllowances::default(),
         })
     }
 
@@ -168,6 +176,18 @@ impl CanonicalPath {
     #[must_use]
     pub const fn allowance_needed(&self) -> PathAllowances {
         self.needed
+    }
+}
+
+/// It begins with a slash, and its query holds what a query may.
+fn is_origin_form(target: &PathAndQuery) -> Result<(), Rejection> {
+    // `as_str`, not `path()`: the latter shows "/" where the client wrote nothing.
+    let query = target.query().unwrap_or_default();
+    let visible = |byte| class_of(byte) & class::NOT_VISIBLE == 0;
+    if target.as_str().starts_with('/') && query.bytes().all(visible) {
+        Ok(())
+    } else {
+        Err(Rejection::Malformed(Malformed::Target))
     }
 }
 

@@ -77,6 +77,8 @@ const FIXED: &[(&str, Kind)] = &[
 #[derive(Debug)]
 pub struct ReservedNames {
     by_length: Vec<Vec<(Box<str>, Kind)>>,
+    /// Spellings that lenient readers take for reserved names are reserved too.
+    spellings: bool,
 }
 
 impl Default for ReservedNames {
@@ -93,12 +95,29 @@ impl ReservedNames {
     pub fn new(names: impl IntoIterator<Item = HeaderName>) -> Self {
         let mut reserved = Self {
             by_length: Vec::new(),
+            spellings: true,
         };
         for (name, kind) in FIXED {
             reserved.insert(name, *kind);
         }
         for name in names {
             reserved.insert(&fold(name.as_str()), Kind::Reserved);
+        }
+        reserved
+    }
+
+    /// For callers who vouch for themselves, as those of outbound listeners do: nothing is reserved, only what a proxy
+    /// reads or removes is known. Where their paths are `judged`, names that replace the path are reserved.
+    #[must_use]
+    pub fn of_outbound(judged: bool) -> Self {
+        let mut reserved = Self {
+            by_length: Vec::new(),
+            spellings: false,
+        };
+        for (name, kind) in FIXED {
+            if judged || *kind != Kind::Reserved {
+                reserved.insert(name, *kind);
+            }
         }
         reserved
     }
@@ -131,14 +150,14 @@ impl ReservedNames {
         // `x_auth_sub` and `x.auth.sub` become `X-Auth-Sub` to CGI, WSGI and their kin. Before the prefixes: nobody is
         // trusted to say `x-forwarded-user_id` where `x-forwarded-user-id` is ours.
         let plain = |byte: u8| byte == b'-' || byte.is_ascii_alphanumeric();
-        if !name.bytes().all(plain) {
+        if self.spellings && !name.bytes().all(plain) {
             return Kind::Reserved;
         }
         if name.starts_with("x-forwarded-") {
             return Kind::FromTrusted;
         }
         // A sidecar or router of the Envoy family behind us would act on these.
-        if name.starts_with("x-envoy-") {
+        if self.spellings && name.starts_with("x-envoy-") {
             return Kind::Reserved;
         }
         Kind::Keep

@@ -9,6 +9,7 @@ fn connection() -> Arc<Connection> {
         listener: "inbound".into(),
         peer: IpAddr::from([192, 0, 2, 1]),
         tls: false,
+        unix: false,
         client_certificate: None,
     })
 }

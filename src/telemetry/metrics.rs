@@ -51,6 +51,7 @@ worker_families! {
     connection_refusals: Count, "countersign_connection_refusals_total", ["listener", "reason"], "Connections that ended before a request existed, by reason.";
     upstream_connections: Count, "countersign_upstream_connections_total", ["listener", "outcome"], "Connections to the upstream, by what became of asking for one.";
     upstream_retries: Count, "countersign_upstream_retries_total", ["listener"], "Requests that were sent again because the first connection brought nothing.";
+    upstream_replays: Count, "countersign_upstream_replays_total", ["listener"], "Requests that were sent again with a newer access token because the upstream answered 401.";
     upstream_wait: Durations, "countersign_upstream_response_seconds", ["listener"], "Time from forwarding a request to the head of the upstream's answer.";
     cache_lookups: Count, "countersign_token_cache_lookups_total", ["outcome"], "Look-ups in the cache of verified tokens, by outcome.";
     cache_evictions: Count, "countersign_token_cache_evictions_total", [], "Verified tokens that made room for others.";

@@ -45,6 +45,10 @@ pub struct Outcome<'a> {
     pub rejection: Option<&'a Rejection>,
     /// Why it would not have passed, where the route only observes.
     pub observed: Option<&'a Rejection>,
+    /// Outbound: the credential whose token was attached.
+    pub credential: Option<&'a str>,
+    /// Outbound: it was sent again with a newer token, because the upstream answered 401.
+    pub replayed: bool,
     /// The status of the answer; 0 when none began.
     pub status: u16,
     /// The peer; needed where no request head was read.
@@ -72,6 +76,8 @@ impl Default for Outcome<'_> {
             span: Span::default(),
             rejection: None,
             observed: None,
+            credential: None,
+            replayed: false,
             status: 0,
             peer: None,
             duration: Duration::ZERO,
@@ -191,6 +197,7 @@ impl Scribe {
         if let Some(caller) = &facts.caller {
             field(line, "caller", caller);
         }
+        attached(line, outcome);
         if let Some(principal) = &facts.principal {
             self::principal(line, principal, subjects);
             if let (Principal::Known(verified), Some(route)) = (principal, &facts.route) {
@@ -234,6 +241,16 @@ impl Scribe {
         line.extend_from_slice(b"\",\"time\":\"");
         rfc3339(line, now.unix, self.milliseconds.of(now));
         line.push(b'"');
+    }
+}
+
+fn attached(line: &mut Vec<u8>, outcome: &Outcome<'_>) {
+    if let Some(credential) = outcome.credential {
+        field(line, "credential", credential);
+    }
+    if outcome.replayed {
+        key(line, "replayed");
+        line.extend_from_slice(b"true");
     }
 }
 

@@ -78,6 +78,7 @@ impl WorkerTelemetry {
                 reused: families.upstream_connections.counter(&[name, "reused"]),
                 failed: families.upstream_connections.counter(&[name, "failed"]),
                 retries: families.upstream_retries.counter(&[name]),
+                replays: families.upstream_replays.counter(&[name]),
                 wait: families.upstream_wait.histogram(&[name]),
             },
             bytes_in: families.request_bytes.counter(&[name]),
@@ -148,6 +149,8 @@ pub struct UpstreamCounters {
     pub failed: Counter,
     /// A request was sent again on another connection.
     pub retries: Counter,
+    /// A request was sent again with a newer access token.
+    pub replays: Counter,
     wait: Histogram,
 }
 

@@ -203,8 +203,17 @@ impl Pool {
         })
     }
 
-    /// The most recently used connection that is ready and not older than `most`.
-    pub(super) async fn reuse(&self, now: Tick, most: Duration) -> Option<Connection> {
+    /// The most recently used connection to `target` that is ready and not older than `most`. A reload may have aimed the
+    /// pool elsewhere since the request began: what is meant for one upstream must not reach the other.
+    pub(super) async fn reuse(
+        &self,
+        target: &Arc<Target>,
+        now: Tick,
+        most: Duration,
+    ) -> Option<Connection> {
+        if !Arc::ptr_eq(&self.state.borrow().target, target) {
+            return None;
+        }
         let open = |shared: &&Multiplexed| !shared.sender.is_closed() && shared.has_room();
         if let Some(shared) = self.state.borrow().multiplexed.iter().find(open) {
             return Some(shared.stream());

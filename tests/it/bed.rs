@@ -17,6 +17,7 @@ pub mod setup;
 pub mod standard;
 pub mod tls;
 pub mod token;
+pub mod token_endpoint;
 pub mod upstream;
 pub mod verdict;
 pub mod wire;
@@ -30,6 +31,7 @@ pub use proxy::Proxy;
 pub use request::Request;
 pub use setup::{Bed, Setup};
 pub use token::Token;
+pub use token_endpoint::{Behaviour, TokenEndpoint};
 pub use upstream::{Captured, Next, Upstream};
 pub use verdict::{
     Before, Variant, assert_denied, assert_forwarded, assert_raw_refused, assert_recorded,

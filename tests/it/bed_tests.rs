@@ -5,7 +5,10 @@ use countersign::clock::{Clock, UnixTime};
 use crate::bed::h2_client::H2Connection;
 use crate::bed::h2_upstream::H2Upstream;
 use crate::bed::raw_h2::{self, Outcome};
-use crate::bed::{Connection, Issuer, Key, Mode, Next, Request, START, Upstream, keys, tls};
+use crate::bed::{
+    Behaviour, Connection, Issuer, Key, Mode, Next, Request, START, TokenEndpoint, Upstream, keys,
+    tls,
+};
 
 fn clock() -> Clock {
     Clock::manual(UnixTime::from_secs(START))
@@ -164,4 +167,26 @@ fn h2_client_and_upstream_speak() {
         Outcome::Status(200)
     );
     assert!(raw_h2::ask(address, &fields[..1], None, None).is_refused_below());
+}
+
+#[test]
+fn token_endpoint_issues_holds_back_and_counts() {
+    let endpoint = TokenEndpoint::start();
+    let address = endpoint.address();
+    let ask = move || Connection::open(address).exchange(Request::post("/token", "a=b").bytes());
+    let answer: serde_json::Value = serde_json::from_str(&ask().expect(200).text()).expect("JSON");
+    assert_eq!(answer["access_token"], endpoint.issued()[0]);
+    assert_eq!(answer["expires_in"], 300);
+    endpoint.behave(Behaviour::Holds);
+    let held = std::thread::spawn(ask);
+    endpoint.await_asked(2);
+    endpoint.lifetime(None);
+    endpoint.behave(Behaviour::Issues);
+    let answer = held.join().expect("an answer").expect(200).text();
+    assert!(!answer.contains("expires_in"), "{answer}");
+    endpoint.behave(Behaviour::Answers(400, "application/json", "{}".into()));
+    assert_eq!(ask().status, 400);
+    assert_eq!((endpoint.asked(), endpoint.issued().len()), (3, 2));
+    assert_eq!(endpoint.requests()[0].body, b"a=b");
+    assert!(endpoint.url().starts_with(&endpoint.issuer()));
 }

@@ -1,7 +1,6 @@
 //! `inbound`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Scope, metadata, tls};
@@ -9,15 +8,14 @@ use crate::config::node::Node;
 use crate::config::scalar;
 use crate::config::schema::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, UPSTREAM};
 use crate::config::view::View;
-use crate::listener::{Limits, ListenAddress, ListenerSettings, Timeouts};
+use crate::listener::{Limits, ListenerSettings, Timeouts};
 use crate::proxy::{CorsSettings, Preflight};
 use crate::upstream::{UpstreamAddress, UpstreamSettings};
 
-/// All listeners.
+/// All inbound listeners.
 pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<ListenerSettings> {
     let nodes = root.items("inbound");
     let mut names = BTreeSet::new();
-    let mut sockets: Vec<PathBuf> = Vec::new();
     let mut listeners = Vec::new();
     for node in nodes {
         let view = View::new(node, &INBOUND);
@@ -37,18 +35,7 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<ListenerSet
                 format!("two listeners are called `{name}`"),
             );
         }
-        let Some(listener) = listener(&view, scope) else {
-            continue;
-        };
-        if let ListenAddress::Unix(path) = &listener.listen {
-            if sockets.contains(path) {
-                scope
-                    .report
-                    .error(view.place("listen"), "two listeners have this address");
-            }
-            sockets.push(path.clone());
-        }
-        listeners.push(listener);
+        listeners.extend(listener(&view, scope));
     }
     one_token_limit(root, &listeners, scope);
     listeners
@@ -95,6 +82,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         tls,
         limits,
         timeouts: timeouts(&view.sub("timeouts", &TIMEOUTS)),
+        outbound: None,
     })
 }
 
@@ -116,7 +104,7 @@ fn trusted_proxies(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<ipnet::IpNet> 
     networks
 }
 
-fn upstream(node: &Node, scope: &mut Scope<'_>) -> Option<UpstreamSettings> {
+pub(super) fn upstream(node: &Node, scope: &mut Scope<'_>) -> Option<UpstreamSettings> {
     let short = node.text().is_some();
     let view = View::new(node, &UPSTREAM);
     let text = if short { node.text() } else { view.text("url") }?;
@@ -145,7 +133,7 @@ fn upstream(node: &Node, scope: &mut Scope<'_>) -> Option<UpstreamSettings> {
     })
 }
 
-fn limits(view: &View<'_>) -> Limits {
+pub(super) fn limits(view: &View<'_>) -> Limits {
     let size = |key: &str| {
         view.size(key)
             .and_then(|size| usize::try_from(size).ok())
@@ -169,7 +157,7 @@ fn limits(view: &View<'_>) -> Limits {
     }
 }
 
-fn timeouts(view: &View<'_>) -> Timeouts {
+pub(super) fn timeouts(view: &View<'_>) -> Timeouts {
     Timeouts {
         header: view.span("header"),
         idle_connection: view.span("idle_connection"),

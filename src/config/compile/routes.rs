@@ -420,7 +420,7 @@ fn public_covers(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
 
 pub(super) fn is_public(settings: &RouteSettings) -> bool {
     match &settings.table {
-        MethodTable::Every(access) => matches!(access, Access::Anyone),
+        MethodTable::Every(access) | MethodTable::Any(access) => matches!(access, Access::Anyone),
         MethodTable::Rows(rows) => rows.iter().any(|row| matches!(row.access, Access::Anyone)),
     }
 }

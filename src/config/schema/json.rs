@@ -45,7 +45,23 @@ fn block(block: &Block, definitions: &mut Definitions) -> Value {
     if let (Value::Object(members), false) = (&mut out, required.is_empty()) {
         members.insert("required".to_owned(), json!(required));
     }
+    if let (Value::Object(members), Some(either)) = (&mut out, either(block)) {
+        members.insert("anyOf".to_owned(), either);
+    }
     out
+}
+
+/// Keys that are required unless another one is given.
+fn either(block: &Block) -> Option<Value> {
+    let mut other = None;
+    let mut required = Vec::new();
+    for key in block.keys {
+        if let Need::Unless(instead) = key.need {
+            other = Some(instead);
+            required.push(key.name);
+        }
+    }
+    other.map(|other| json!([{"required": required}, {"required": [other]}]))
 }
 
 fn property(key: &Key, definitions: &mut Definitions) -> Value {

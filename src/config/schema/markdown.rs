@@ -72,6 +72,7 @@ fn section(block: &Block, out: &mut String) {
 fn row(key: &Key, out: &mut String) {
     let default = match key.need {
         Need::Required => "**required**".to_owned(),
+        Need::Unless(other) => format!("required unless `{other}` is given"),
         Need::Optional => "–".to_owned(),
         Need::Default(text) => format!("`{text}`"),
     };

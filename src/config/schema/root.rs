@@ -1,9 +1,10 @@
 //! The document itself, `admin`, `probes`, `log` and `drain`.
 
-use super::Need::{Default, Optional, Required};
+use super::Need::{Default, Optional, Required, Unless};
 use super::common::{DAY, FLAG, HOUR};
 use super::{
-    ANSWERS, Block, CALLER_BLOCK, CREDENTIAL, Format, IDENTITY, INBOUND, ISSUER, Key, ROUTE, Shape,
+    ANSWERS, Block, CALLER_BLOCK, CREDENTIAL, Format, IDENTITY, INBOUND, ISSUER, Key, OUTBOUND,
+    ROUTE, Shape,
 };
 
 /// The document.
@@ -27,9 +28,19 @@ pub(crate) static ROOT: Block = Block {
         Key::new(
             "inbound",
             &Shape::Either(&[Shape::Block(&INBOUND), Shape::List(&Shape::Block(&INBOUND))]),
-            Required,
+            Unless("outbound"),
             "Where callers come in and where their requests go: one listener, or a list of them with names.",
             "{listen: 0.0.0.0:8080, upstream: http://127.0.0.1:8000}",
+        ),
+        Key::new(
+            "outbound",
+            &Shape::Either(&[
+                Shape::Block(&OUTBOUND),
+                Shape::List(&Shape::Block(&OUTBOUND)),
+            ]),
+            Optional,
+            "Where programs come that cannot obtain tokens, and where their requests go with one: one listener, or a list of them with names.",
+            "{listen: 127.0.0.1:9100, upstream: https://smartem.example.org, credential: agent}",
         ),
         Key::new(
             "admin",
@@ -48,8 +59,8 @@ pub(crate) static ROOT: Block = Block {
         Key::new(
             "issuers",
             &Shape::List(&Shape::Block(&ISSUER)),
-            Required,
-            "Whose tokens are trusted, and how they are verified.",
+            Unless("outbound"),
+            "Required by `inbound`. Whose tokens are trusted, and how they are verified.",
             "[{name: dls, issuer: https://id.example.org, jwks: {discover: true}, audiences: [api]}]",
         ),
         Key::new(
@@ -82,8 +93,8 @@ pub(crate) static ROOT: Block = Block {
         Key::new(
             "routes",
             &Shape::List(&Shape::Block(&ROUTE)),
-            Required,
-            "Which path is allowed to whom. The most specific path wins, so their order means nothing; what no route matches is refused.",
+            Unless("outbound"),
+            "Required by `inbound`. Which path is allowed to whom. The most specific path wins, so their order means nothing; what no route matches is refused.",
             "[{path: /**, allow: agent}]",
         ),
         Key::new(

@@ -37,6 +37,7 @@ fn left(forward: AuthorizationHeader, principal: Principal, credential: &str) ->
         listener: "inbound".into(),
         peer: [127, 0, 0, 1].into(),
         tls: false,
+        unix: false,
         client_certificate: None,
     });
     let (parts, ()) = request.into_parts();

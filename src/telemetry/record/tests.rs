@@ -20,6 +20,7 @@ fn facts(method: &str, target: &'static str, host: &'static str) -> Facts {
         listener: "inbound".into(),
         peer: [10, 0, 0, 2].into(),
         tls: false,
+        unix: false,
         client_certificate: None,
     });
     let request = http::Request::builder()

@@ -82,6 +82,7 @@ fn judge_all(candidates: &[Candidate]) -> Vec<String> {
         listener: "inbound".into(),
         peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
         tls: false,
+        unix: false,
         client_certificate: None,
     });
     let now = Clock::manual(UnixTime::from_secs(START)).now();
