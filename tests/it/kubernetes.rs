@@ -5,7 +5,7 @@ use std::process::Command;
 
 #[cfg(target_os = "linux")]
 use crate::bed::{Bed, Connection, Request, Setup, eventually};
-use crate::program::{python_with, root, run};
+use crate::program::{node, python_with, root, run, skip};
 
 /// The Python that has what `tests/kubernetes/requirements.txt` names.
 fn charts(test: &str) -> Option<Command> {
@@ -24,6 +24,10 @@ fn passes(test: &str, input: &str, least: u64) {
     };
     let output = run(&mut python, input);
     let said = String::from_utf8_lossy(&output.stdout);
+    if let Some(why) = said.strip_prefix("ok skipped: ") {
+        skip("promtool", why.trim());
+        return;
+    }
     let looked = said
         .lines()
         .find_map(|line| line.strip_prefix("ok "))
@@ -47,6 +51,26 @@ fn charts_render_what_every_kubernetes_version_takes_for_every_example_and_switc
 }
 
 #[test]
+fn charts_custom_resources_are_what_their_operators_take() {
+    let Some(mut python) = charts("custom") else {
+        return;
+    };
+    let Some(mut node) = node("crds", "tests/kubernetes") else {
+        return;
+    };
+    let resources = run(&mut python, "");
+    let said = String::from_utf8_lossy(&resources.stdout);
+    let list = said.lines().next().unwrap_or_default();
+    let output = run(node.arg("crds.mjs"), list);
+    assert!(
+        output.status.success() && output.stdout.starts_with(b"ok "),
+        "{}{}",
+        String::from_utf8_lossy(&resources.stderr),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
 fn charts_refuse_misspelt_values_and_what_cannot_work() {
     passes("refused", "", 20);
 }
@@ -54,6 +78,11 @@ fn charts_refuse_misspelt_values_and_what_cannot_work() {
 #[test]
 fn charts_show_the_configurations_that_other_tests_prove() {
     passes("examples", "", 4);
+}
+
+#[test]
+fn charts_alerts_fire_when_they_should_and_only_then() {
+    passes("alerts", "", 40);
 }
 
 #[test]
