@@ -30,7 +30,7 @@ use world::{Setup, World};
 
 /// See real requests let through, refused and vouched for
 ///
-/// Starts a token issuer, an application and the proxy between them, all on this machine, and walks through requests of
+/// Starts a token issuer, an application, the proxy before it and a sidecar that adds tokens, all on this machine, and walks through requests of
 /// every kind: what was asked, what was answered, what reached the application, and why. Then it stays up for your own
 /// requests. Exits with 1 when a step did not go as it must.
 #[derive(Debug, clap::Args)]
@@ -41,8 +41,8 @@ pub(super) struct Arguments {
     /// End after the walk.
     #[arg(long)]
     once: bool,
-    /// Ports on 127.0.0.1: of the proxy and, if given, of admin, the issuer and the upstream; 0 or none: the system picks one.
-    #[arg(long, value_name = "PORT", num_args = 1..=4)]
+    /// Ports on 127.0.0.1: of the proxy and, if given, of admin, the issuer, the upstream and the sidecar; 0 or none: the system picks one.
+    #[arg(long, value_name = "PORT", num_args = 1..=5)]
     port: Vec<u16>,
     /// Where the configuration is written; a new temporary directory when absent.
     #[arg(long, value_name = "DIRECTORY")]

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::client::Call;
-use super::steps::{Expect, Step};
+use super::steps::{Door, Expect, Step};
 use super::upstream::Seen;
 use super::walk::{Made, text};
 use super::world::World;
@@ -79,6 +79,7 @@ impl Look {
         out.push('\n');
         for (label, value) in [
             ("proxy", format!("http://{}", world.proxy)),
+            ("sidecar", format!("http://{} (adds tokens)", world.sidecar)),
             ("upstream", format!("http://{}", world.upstream_address)),
             (
                 "issuers",
@@ -107,7 +108,7 @@ impl Look {
         if let Some(before) = step.before {
             out.push_str(&self.field("before", &self.wrapped(before)));
         }
-        out.push_str(&self.field("request", &self.curl(world, &made.call)));
+        out.push_str(&self.field("request", &self.curl(world, step.to, &made.call)));
         out.push_str(&self.field("answer", &self.answer(step, made)));
         out.push_str(&self.field("upstream", &self.upstream(&made.outcome.seen)));
         out.push_str(&self.field("why", &self.why(step, made)));
@@ -118,10 +119,10 @@ impl Look {
         out
     }
 
-    fn curl(self, world: &World, call: &Call) -> Vec<String> {
+    fn curl(self, world: &World, door: Door, call: &Call) -> Vec<String> {
         let columns = self.columns().saturating_sub(INDENT + 2);
         let mut lines: Vec<String> = Vec::new();
-        for part in curl(world, call) {
+        for part in curl(world, door, call) {
             match lines.last_mut() {
                 Some(line) if line.chars().count() + 1 + part.chars().count() <= columns => {
                     line.push(' ');
@@ -267,7 +268,7 @@ fn status(code: u16) -> String {
 }
 
 /// The curl command that makes the same request, in parts; tokens are shortened.
-fn curl(world: &World, call: &Call) -> Vec<String> {
+fn curl(world: &World, door: Door, call: &Call) -> Vec<String> {
     let mut parts = vec!["curl -i".to_owned()];
     // curl tidies paths up unless it is told not to.
     if call.target.contains("..") {
@@ -276,7 +277,7 @@ fn curl(world: &World, call: &Call) -> Vec<String> {
     for (name, value) in &call.headers {
         parts.push(format!("-H '{name}: {}'", shortened(value)));
     }
-    parts.push(format!("http://{}{}", world.proxy, call.target));
+    parts.push(format!("http://{}{}", world.address(door), call.target));
     parts
 }
 
@@ -357,7 +358,7 @@ pub(super) fn step_line(number: usize, step: &Step, world: &World, made: &Made) 
             "method": made.call.method,
             "target": made.call.target,
             "headers": headers,
-            "curl": curl(world, &made.call).join(" "),
+            "curl": curl(world, step.to, &made.call).join(" "),
         },
         "answer": {
             "status": made.outcome.answer.status,

@@ -79,6 +79,10 @@ fn offers(world: &World, look: Look, files: &[String]) -> String {
             vec![format!("{} {proxy}/accounts/acme/usage", with(2))],
         ),
         (
+            "a program that knows nothing of tokens: its sidecar adds one",
+            vec![format!("curl -i http://{}/whoami", world.sidecar)],
+        ),
+        (
             "a fresh token",
             vec![format!(
                 "curl -s -u acme-app:{SECRET} -d grant_type=client_credentials {issuer}/accounts/token"
@@ -111,6 +115,7 @@ fn line(world: &World, files: &[String]) -> Value {
     json!({
         "type": "serving",
         "proxy": format!("http://{}", world.proxy),
+        "sidecar": format!("http://{}", world.sidecar),
         "admin": format!("http://{}", world.admin),
         "token_endpoints": [format!("{issuer}/accounts/token"), format!("{issuer}/services/token")],
         "token_files": files,

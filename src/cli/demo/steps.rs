@@ -12,6 +12,8 @@ pub(super) struct Step {
     pub(super) title: &'static str,
     /// What happens before.
     pub(super) before: Option<&'static str>,
+    /// Whom it is sent to.
+    pub(super) to: Door,
     /// Path and query.
     pub(super) target: &'static str,
     /// Header fields besides the token.
@@ -22,6 +24,15 @@ pub(super) struct Step {
     pub(super) expect: Expect,
     /// Why, for people.
     pub(super) why: &'static str,
+}
+
+/// Where requests go in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Door {
+    /// The proxy before the application.
+    Proxy,
+    /// The sidecar of a program that knows nothing of tokens.
+    Sidecar,
 }
 
 /// What must come of a request.
@@ -90,6 +101,7 @@ pub(super) const PLAIN: Step = Step {
     name: "",
     title: "",
     before: None,
+    to: Door::Proxy,
     target: "/accounts/acme/usage",
     headers: &[],
     token: acme,
@@ -195,6 +207,34 @@ pub(super) const STEPS: &[Step] = &[
         ..PLAIN
     },
     Step {
+        name: "sidecar",
+        title: "A program that knows nothing of tokens",
+        to: Door::Sidecar,
+        token: none,
+        expect: Expect::Forwarded(BILLING),
+        why: "plain HTTP to its own sidecar, which obtains a token for `billing`, keeps it and puts it on; the proxy before \
+              the application verifies it like any other, and the application learns who it is",
+        ..PLAIN
+    },
+    Step {
+        name: "sidecar_own_token",
+        title: "A program that brings a token all the same",
+        to: Door::Sidecar,
+        expect: refused(400, "authorization_not_allowed"),
+        why: "one of two would have to be dropped; `authorization: replace` says that it may be the program's",
+        ..PLAIN
+    },
+    Step {
+        name: "sidecar_web_page",
+        title: "A web page in a browser of this machine",
+        to: Door::Sidecar,
+        headers: &[("Origin", "https://evil.example")],
+        token: none,
+        expect: refused(403, "web_page"),
+        why: "who reaches the sidecar speaks with its rights, and a page can make a browser call loopback addresses",
+        ..PLAIN
+    },
+    Step {
         name: "expired",
         title: "An expired token",
         token: |world| {
@@ -265,6 +305,16 @@ pub(super) const STEPS: &[Step] = &[
         title: "The other issuer, meanwhile",
         before: Some("`services` is still down"),
         why: "issuers do not affect each other: `accounts` works as if nothing had happened",
+        ..PLAIN
+    },
+    Step {
+        name: "sidecar_outage",
+        title: "The program without tokens, meanwhile",
+        before: Some("`services`, which gives the sidecar its tokens, is still down"),
+        to: Door::Sidecar,
+        token: none,
+        expect: Expect::Forwarded(BILLING),
+        why: "the token that the sidecar holds is good for an hour, and the keys that verify it are held as well",
         ..PLAIN
     },
     Step {

@@ -60,6 +60,10 @@ fn every_step_of_the_demo_holds_and_every_case_is_there() {
         "public_route",
         "near_miss",
         "rate_limit",
+        "sidecar",
+        "sidecar_own_token",
+        "sidecar_web_page",
+        "sidecar_outage",
     ] {
         assert!(names.contains(case), "{case} is missing");
     }
@@ -192,7 +196,11 @@ fn after_the_walk_tokens_of_both_issuers_work() {
         };
         let token = world.token(realm, client, None).unwrap();
         let call = client::Call::get("/whoami").header("Authorization", format!("Bearer {token}"));
-        assert_eq!(world.ask(&call).unwrap().answer.status, 200, "{client}");
+        assert_eq!(
+            world.ask(steps::Door::Proxy, &call).unwrap().answer.status,
+            200,
+            "{client}"
+        );
     }
     world.app.kill();
 }

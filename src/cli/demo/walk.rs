@@ -28,7 +28,7 @@ pub(super) fn make(world: &World, step: &Step) -> Result<Made, DemoError> {
     for (name, value) in step.headers {
         call = call.header(name, (*value).to_owned());
     }
-    let outcome = world.ask(&call)?;
+    let outcome = world.ask(step.to, &call)?;
     let mut faults = Faults(Vec::new());
     faults.check(step, &call, &outcome);
     Ok(Made {

@@ -14,12 +14,15 @@ use super::DemoError;
 use super::client::{self, Answer, Call};
 use super::issuer::{self, Client, Issuer, Realm};
 use super::servers::Servers;
+use super::steps::Door;
 use super::upstream::{Seen, Upstream};
 use crate::app::{App, LogSink, Options};
 use crate::clock::Clock;
 
 /// The configuration, with places for addresses.
-pub(super) const CONFIGURATION: &str = include_str!("demo.yaml");
+const CONFIGURATION: &str = include_str!("demo.yaml");
+/// The sidecar's, likewise.
+const SIDECAR: &str = include_str!("sidecar.yaml");
 
 /// How long a decision record may take until it is here.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,8 +53,12 @@ pub(super) struct World {
     pub(super) issuer: Arc<Issuer>,
     /// The proxy.
     pub(super) app: App,
+    /// The sidecar of a program that knows nothing of tokens; ends when this is dropped.
+    _calling: App,
     /// Where callers reach the proxy.
     pub(super) proxy: SocketAddr,
+    /// Where the program without tokens reaches its sidecar.
+    pub(super) sidecar: SocketAddr,
     /// Where the proxy tells about itself.
     pub(super) admin: SocketAddr,
     /// Where the issuers are.
@@ -60,7 +67,7 @@ pub(super) struct World {
     pub(super) upstream_address: SocketAddr,
     /// The written configuration.
     pub(super) configuration: PathBuf,
-    /// The proxy's log, line by line.
+    /// The log of both, line by line.
     pub(super) log: mpsc::Receiver<Vec<u8>>,
     /// What reached the upstream.
     seen: mpsc::Receiver<Seen>,
@@ -82,7 +89,7 @@ pub(super) struct Outcome {
 /// How to start.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Setup {
-    /// Ports of proxy, admin, issuer and upstream; what is missing is picked by the system.
+    /// Ports of proxy, admin, issuer, upstream and sidecar; what is missing is picked by the system.
     pub(super) ports: Vec<u16>,
     /// Where the configuration is written; a new temporary directory when absent.
     pub(super) directory: Option<PathBuf>,
@@ -123,18 +130,28 @@ impl World {
         let (lines, log) = mpsc::channel();
         let app = App::start(Options {
             config: configuration.clone(),
-            clock,
-            log: LogSink::Channel(lines),
+            clock: clock.clone(),
+            log: LogSink::Channel(lines.clone()),
             signals: setup.signals,
         })?;
         let (Some(proxy), Some(admin)) = (app.address("inbound"), app.admin_address()) else {
             return Err(DemoError::NoAddress);
         };
         upstream.trust(admin);
+
+        let places = [
+            ("@SIDECAR@", format!("127.0.0.1:{}", port(4))),
+            ("@PROXY@", proxy.to_string()),
+            ("@ISSUER@", issuer_address.to_string()),
+        ];
+        let calling = calling_side(&directory, &places, clock, lines)?;
+        let sidecar = calling.address("sidecar").ok_or(DemoError::NoAddress)?;
         Ok(Self {
             issuer,
             app,
+            _calling: calling,
             proxy,
+            sidecar,
             admin,
             issuer_address,
             upstream_address,
@@ -210,9 +227,17 @@ impl World {
         }
     }
 
-    /// Sends a request to the proxy, and waits for its decision record.
-    pub(super) fn ask(&self, call: &Call) -> Result<Outcome, DemoError> {
-        let answer = client::send(self.proxy, call)?;
+    /// Where `door` is.
+    pub(super) const fn address(&self, door: Door) -> SocketAddr {
+        match door {
+            Door::Proxy => self.proxy,
+            Door::Sidecar => self.sidecar,
+        }
+    }
+
+    /// Sends a request, and waits for the decision record of who answered it, or of the proxy where it was forwarded.
+    pub(super) fn ask(&self, door: Door, call: &Call) -> Result<Outcome, DemoError> {
+        let answer = client::send(self.address(door), call)?;
         // The upstream tells before it answers, so whatever reached it is here by now.
         let mut seen: Vec<Seen> = self.seen.try_iter().collect();
         // A refusal carries the request's id; a forwarded request brought it to the upstream.
@@ -237,6 +262,29 @@ impl World {
             }
         }
     }
+}
+
+/// The sidecar of the program without tokens, in a proxy of its own.
+fn calling_side(
+    directory: &Path,
+    places: &[(&str, String)],
+    clock: Clock,
+    lines: mpsc::Sender<Vec<u8>>,
+) -> Result<App, DemoError> {
+    write_private(&directory.join("billing.secret"), issuer::SECRET)?;
+    let text = places
+        .iter()
+        .fold(SIDECAR.to_owned(), |text, (place, address)| {
+            text.replace(place, address)
+        });
+    let config = directory.join("sidecar.yaml");
+    std::fs::write(&config, text)?;
+    Ok(App::start(Options {
+        config,
+        clock,
+        log: LogSink::Channel(lines),
+        signals: false,
+    })?)
 }
 
 fn issuers(address: SocketAddr, clock: &Clock) -> Result<Issuer, DemoError> {
@@ -266,6 +314,12 @@ fn temporary() -> io::Result<PathBuf> {
 /// Writes a token to a file of its own beside the configuration, for use in a shell.
 pub(super) fn write_token(configuration: &Path, name: &str, token: &str) -> io::Result<PathBuf> {
     let path = configuration.with_file_name(format!("{name}.token"));
+    write_private(&path, token)?;
+    Ok(path)
+}
+
+/// Writes what only we may read.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
@@ -273,6 +327,5 @@ pub(super) fn write_token(configuration: &Path, name: &str, token: &str) -> io::
         use std::os::unix::fs::OpenOptionsExt as _;
         options.mode(0o600);
     }
-    options.open(&path)?.write_all(token.as_bytes())?;
-    Ok(path)
+    options.open(path)?.write_all(text.as_bytes())
 }
