@@ -154,6 +154,12 @@ impl ClientSecret {
         Ok(Self(Secret::new(bytes.to_vec(), file)))
     }
 
+    /// The secret, for a test that knows it.
+    #[cfg(test)]
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.0.expose()
+    }
+
     fn text(&self) -> Zeroizing<String> {
         Zeroizing::new(String::from_utf8_lossy(self.0.expose()).into_owned())
     }

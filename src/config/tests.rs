@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 
+mod credentials;
 mod documents;
 mod examples;
 mod outbound;

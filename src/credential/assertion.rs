@@ -119,7 +119,16 @@ impl ClientKey {
         if let Some(pair) = rsa(secret.expose()) {
             return Self::of_rsa(pair, wanted);
         }
-        // Without a word about the algorithm a shared secret would do as well.
+        // What is no PEM would be taken for a shared secret.
+        let bytes = secret.expose();
+        if memchr::memmem::find(bytes, b"-----BEGIN ").is_none() {
+            return Err(match bytes {
+                _ if bytes.iter().all(u8::is_ascii_whitespace) => SigningKeyError::Empty,
+                [0x30, ..] if std::str::from_utf8(bytes).is_err() => SigningKeyError::Der,
+                _ => SigningKeyError::Pem,
+            }
+            .into());
+        }
         let family = match wanted {
             Some(ClientAlgorithm::EdDsa) => Some(SigningAlgorithm::EdDsa),
             Some(ClientAlgorithm::Es256) => Some(SigningAlgorithm::Es256),

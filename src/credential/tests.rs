@@ -1,6 +1,7 @@
 //! Credentials with their keeper running, against a token endpoint that behaves and one that does not, with a clock that
 //! moves when told to.
 
+mod events;
 mod faults;
 mod keeping;
 mod proving;

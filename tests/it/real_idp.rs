@@ -1,5 +1,7 @@
 //! A certified OpenID provider (npm's `oidc-provider`) as the issuer: discovery, and the access tokens it makes.
 
+mod credentials;
+
 use std::net::SocketAddr;
 
 use base64::Engine;
@@ -24,7 +26,8 @@ impl Provider {
     /// `None`, and said so, where it cannot run.
     fn start() -> Option<Self> {
         let mut node = node("oidc-provider", "tests/oidc-provider")?;
-        let client_keys = json!({"keys": [keys::ES256_1.jwk()]}).to_string();
+        let client_keys = [&keys::ES256_1, &keys::RSA_1, &keys::PS_1, &keys::ED25519_1];
+        let client_keys = json!({"keys": client_keys.map(Key::jwk)}).to_string();
         node.arg("server.mjs")
             .env("CLIENT_SECRET", SECRET)
             .env("CLIENT_JWKS", client_keys);
@@ -69,15 +72,23 @@ impl Provider {
 
     /// Asks as `key-client` (`private_key_jwt`) with an assertion signed by `key`.
     fn ask_with_key(&self, resource: &str, key: &'static Key) -> (u16, Value) {
+        let id = format!("{}-{}", key.kid, resource.len());
+        self.ask_with(resource, &self.assertion(&id, key))
+    }
+
+    /// An assertion of `key-client` with this id, signed by `key`.
+    fn assertion(&self, id: &str, key: &'static Key) -> String {
         let now = Clock::system().now().unix.as_secs();
-        let id = format!("{now}-{}-{}", key.kid, resource.len());
-        let assertion = Token::new("key-client", &keys::ES256_1, now)
+        Token::new("key-client", &keys::ES256_1, now)
             .header("typ", "JWT")
             .claim("sub", "key-client")
             .claim("aud", self.issuer())
-            .claim("jti", id)
+            .claim("jti", format!("{now}-{id}"))
             .signed_by(key)
-            .sign();
+            .sign()
+    }
+
+    fn ask_with(&self, resource: &str, assertion: &str) -> (u16, Value) {
         let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
         self.ask(
             resource,
@@ -108,7 +119,7 @@ routes:
   - path: /health
     allow: anyone
   - path: /usage
-    allow: {issuer: provider, client: [secret-client, key-client], scopes: [usage:read]}
+    allow: {issuer: provider, scopes: [usage:read]}
   - path: /admin
     allow: {issuer: provider, client: key-client, scopes: [usage:write]}
 "#;

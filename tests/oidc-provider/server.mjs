@@ -17,6 +17,7 @@ function key(kid, type, options, more = {}) {
 }
 
 const ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA", "Ed25519"];
+const CLIENT_ALGORITHMS = ["RS256", "PS256", "ES256", "EdDSA"];
 const SCOPES = "usage:read usage:write";
 
 const server = createServer();
@@ -26,6 +27,16 @@ server.listen(0, "127.0.0.1", () => {
   const provider = new Provider(issuer, {
     clients: [
       { ...client, client_id: "secret-client", client_secret: CLIENT_SECRET, token_endpoint_auth_method: "client_secret_basic" },
+      { ...client, client_id: "post-client", client_secret: CLIENT_SECRET, token_endpoint_auth_method: "client_secret_post" },
+      // What may stand in a secret, and must be encoded on the way (RFC 6749 section 2.3.1).
+      { ...client, client_id: "odd-client", client_secret: `${CLIENT_SECRET} a:b+c&d%25=`, token_endpoint_auth_method: "client_secret_basic" },
+      ...CLIENT_ALGORITHMS.map((alg) => ({
+        ...client,
+        client_id: `key-client-${alg}`,
+        token_endpoint_auth_method: "private_key_jwt",
+        token_endpoint_auth_signing_alg: alg,
+        jwks: JSON.parse(CLIENT_JWKS),
+      })),
       {
         ...client,
         client_id: "key-client",
@@ -44,7 +55,7 @@ server.listen(0, "127.0.0.1", () => {
       ],
     },
     scopes: SCOPES.split(" "),
-    enabledJWA: { clientAuthSigningAlgValues: ["ES256"] },
+    enabledJWA: { clientAuthSigningAlgValues: CLIENT_ALGORITHMS },
     ttl: { ClientCredentials: 300 },
     features: {
       clientCredentials: { enabled: true },
