@@ -9,7 +9,10 @@ use crate::program::{node, python_with, root, run, skip};
 
 /// The Python that has what `tests/kubernetes/requirements.txt` names.
 fn charts(test: &str) -> Option<Command> {
-    let mut python = python_with("helm", "helm_python, kubernetes_validate, yaml")?;
+    let mut python = python_with(
+        "helm",
+        "cryptography, helm_python, kubernetes_validate, yaml",
+    )?;
     python
         .arg(root().join("tests/kubernetes/charts.py"))
         .arg(test)
@@ -124,6 +127,25 @@ routes:
             .metric("countersign_connection_refusals_total", "tls_handshake")
             > 0.5
     });
+    let credential = "
+credentials:
+  agent:
+    token_endpoint: {url: 'http://127.0.0.1:1/token'}
+    allow_http: true
+    client_id: agent
+    client_authentication: {client_secret_basic: {file: '@DIR@/secret'}}
+outbound: {listen: 127.0.0.1:0, upstream: 'http://127.0.0.1:1', credential: agent}
+";
+    let lines = "callers: {known: {issuer: main}}\nroutes: [{path: /, allow: known}]\n";
+    let outbound = Setup::new(&format!("{lines}{credential}"))
+        .file("secret", "hush hush hush")
+        .start();
+    eventually("a token request failed", || {
+        outbound
+            .proxy
+            .metric("countersign_credential_requests_total", "unreachable")
+            > 0.5
+    });
     let everywhere = std::net::TcpListener::bind("0.0.0.0:0").expect("a port");
     let port = everywhere.local_addr().expect("an address").port();
     let around = setup()
@@ -131,7 +153,7 @@ routes:
         .start();
     around.proxy.await_event("upstream.exposed");
     let metrics = |bed: &Bed| bed.proxy.admin_get("/metrics").expect(200).text();
-    metrics(&bed) + &metrics(&around)
+    metrics(&bed) + &metrics(&outbound) + &metrics(&around)
 }
 
 #[test]

@@ -57,6 +57,11 @@ data:
   unit: short
   queries:
     - ['sum by (issuer, outcome) (increase(countersign_key_fetches_total{@}[$__rate_interval]))', issuer, outcome]
+- title: Credentials, usable and token requests
+  unit: short
+  queries:
+    - ['min by (credential) (countersign_credential_usable{@})', credential]
+    - ['sum by (credential, outcome) (increase(countersign_credential_requests_total{@}[$__rate_interval]))', credential, outcome]
 - title: Verified tokens remembered
   unit: percentunit
   queries:

@@ -47,7 +47,10 @@ What every template of this chart works from, as JSON. Call templates with the r
 {{- $remote := list -}}
 {{- range ($config.issuers | default list) -}}
 {{- $jwks := .jwks | default dict -}}
-{{- if or $jwks.url $jwks.discover -}}{{- $remote = append $remote .name -}}{{- end -}}
+{{- if or $jwks.url $jwks.discover -}}{{- $remote = append $remote (printf "issuer %s" .name) -}}{{- end -}}
+{{- end -}}
+{{- range $name, $credential := ($config.credentials | default dict) -}}
+{{- $remote = append $remote (printf "credential %s" $name) -}}
 {{- end -}}
 {{- $drain := $config.drain | default dict -}}
 {{- $delay := include "countersign-sidecar.seconds" ($drain.delay | default "5s") | atoi -}}

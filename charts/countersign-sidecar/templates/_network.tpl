@@ -41,7 +41,7 @@ spec:
       to:
         {{- toYaml $policy.egress.dns | nindent 8 }}
     {{- if and $model.remote (not $policy.egress.idp) }}
-    {{- fail (printf "networkPolicy.egress.idp is empty, but keys of %s are fetched: say where from" (join ", " $model.remote)) }}
+    {{- fail (printf "networkPolicy.egress.idp is empty, but %s must reach an IdP: say where it is" (join ", " $model.remote)) }}
     {{- end }}
     {{- range (concat ($policy.egress.idp | default list) ($policy.egress.apiServer | default list) ($policy.egress.upstream | default list) ($policy.egress.extra | default list)) }}
     {{- toYaml (list .) | nindent 4 }}

@@ -124,9 +124,10 @@ seccompProfile: {type: RuntimeDefault}
 {{- $model := include "countersign-sidecar.model" . | fromJson -}}
 {{- $config := $model.config -}}
 {{- $addresses := list -}}
-{{- $inbound := $config.inbound | default list -}}
-{{- range (ternary (list $inbound) $inbound (kindIs "map" $inbound)) -}}
+{{- range $listeners := list $config.inbound $config.outbound -}}
+{{- range (ternary (list $listeners) ($listeners | default list) (kindIs "map" $listeners)) -}}
 {{- $addresses = append $addresses (list .name .listen) -}}
+{{- end -}}
 {{- end -}}
 countersign.dev/restart: {{ list $addresses $config.workers $config.admin $config.probes $config.telemetry | toJson | sha256sum | trunc 16 | quote }}
 {{- end -}}

@@ -52,6 +52,22 @@ spec:
   annotations:
     summary: {{ "No fetch of the keys of issuer {{ $labels.issuer }} worked for half an hour in {{ $labels.pod }}" | quote }}
     description: "Known tokens are still verified with the keys that are held. Is the IdP up, and does the NetworkPolicy let the pod reach it?"
+- alert: CountersignCredentialUnusable
+  expr: countersign_credential_usable{ {{- $ours -}} } == 0
+  for: 2m
+  labels: {severity: critical}
+  annotations:
+    summary: {{ "{{ $labels.pod }} has no access token of credential {{ $labels.credential }}" | quote }}
+    description: "Outbound requests that need it get 503. /status has the credential's last error."
+- alert: CountersignCredentialFailing
+  expr: >-
+    sum by (pod, credential) (increase(countersign_credential_requests_total{ {{- $ours -}} ,outcome!="obtained"}[30m])) > 0
+    unless on (pod, credential) sum by (pod, credential) (increase(countersign_credential_requests_total{ {{- $ours -}} ,outcome="obtained"}[30m])) > 0
+  for: 5m
+  labels: {severity: warning}
+  annotations:
+    summary: {{ "No token request of credential {{ $labels.credential }} worked for half an hour in {{ $labels.pod }}" | quote }}
+    description: "The token that is held serves until it ends. Is the secret still right, and the authorization server up?"
 - alert: CountersignDenialsJump
   expr: >-
     sum by (listener) (rate(countersign_decisions_total{ {{- $ours -}} ,decision="denied"}[10m]))
