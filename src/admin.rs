@@ -5,6 +5,7 @@
 //! only what is listed and has no names to check.
 
 mod answers;
+mod outbound;
 mod page;
 mod serve;
 mod status;
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+pub use outbound::{OutboundCounts, OutboundStatus};
 pub use serve::serve;
 pub use status::{Ready, Requests, RouteCounts, Status};
 
@@ -80,6 +82,8 @@ pub struct AdminState {
     pub notes: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The routes of the live configuration.
     pub routes: Box<dyn Fn() -> Vec<RouteStatus> + Send + Sync>,
+    /// The outbound listeners of the live configuration.
+    pub outbound: Box<dyn Fn() -> Vec<OutboundStatus> + Send + Sync>,
     /// The public keys that verify assertions, a JWKS (RFC 7517 section 5).
     pub jwks: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
 }

@@ -4,8 +4,8 @@ use base64::Engine;
 use http::HeaderValue;
 use serde_json::Value;
 
-use super::Status;
 use super::status::RouteCounts;
+use super::{OutboundCounts, Status};
 use crate::clock::UnixTime;
 use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
@@ -35,6 +35,7 @@ pub(super) fn render(status: &Status) -> String {
     page.issuers(&status.issuers, status.now);
     page.credentials(&status.credentials);
     page.routes(&status.routes);
+    page.outbound(&status.outbound);
     page.reasons(status);
     page.recent(&status.recent_refusals);
     page.raw("<p>As JSON: <a href=\"/status\">/status</a> · <a href=\"/metrics\">/metrics</a> · <a href=\"/.well-known/jwks.json\">/.well-known/jwks.json</a></p></html>");
@@ -260,6 +261,35 @@ impl Page {
             self.raw("</td>");
             self.number(*allowed);
             self.number(*refused);
+            self.raw("</tr>");
+        }
+        self.end();
+    }
+
+    fn outbound(&mut self, listeners: &[OutboundCounts]) {
+        if listeners.is_empty() {
+            return;
+        }
+        self.table(
+            "Outbound",
+            &[
+                "Listener",
+                "Within reach",
+                "Upstream",
+                "Credential",
+                "Allowed",
+                "Refused",
+            ],
+        );
+        for counts in listeners {
+            let own = &counts.outbound;
+            self.element("<tr><td>", &own.listener, " ");
+            self.element("<code>", &own.listen, "</code></td>");
+            self.code(&own.reach());
+            self.code(&own.upstream);
+            self.cell(&own.credential);
+            self.number(counts.allowed);
+            self.number(counts.refused);
             self.raw("</tr>");
         }
         self.end();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{AdminState, Reloads, RouteStatus};
+use super::{AdminState, OutboundCounts, OutboundStatus, Reloads, RouteStatus};
 use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::drain::Phase;
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
@@ -49,6 +49,8 @@ pub struct Status {
     pub credentials: Vec<CredentialStatus>,
     /// Routes, with what became of their requests.
     pub routes: Vec<RouteCounts>,
+    /// Outbound listeners, with what became of their requests.
+    pub outbound: Vec<OutboundCounts>,
     /// Refused and failed requests, by reason, since the start.
     pub refusals_by_reason: BTreeMap<String, u64>,
     /// The last refusals, newest first: decision records.
@@ -189,6 +191,7 @@ impl AdminState {
             issuers: (self.issuers)(),
             credentials: (self.credentials)(),
             routes: self.route_counts(),
+            outbound: self.outbound_counts(),
             refusals_by_reason: self.refusals_by_reason(),
             recent_refusals: self
                 .telemetry
@@ -212,12 +215,11 @@ impl AdminState {
         }
     }
 
-    fn route_counts(&self) -> Vec<RouteCounts> {
+    /// Allowed and refused requests by the values of a label.
+    fn counts_by(&self, name: &str) -> BTreeMap<String, (u64, u64)> {
         let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
         for (labels, value) in self.telemetry.metrics().samples(DECISIONS) {
-            let (allowed, refused) = counts
-                .entry(label(&labels, "route").to_owned())
-                .or_default();
+            let (allowed, refused) = counts.entry(label(&labels, name).to_owned()).or_default();
             let count = if label(&labels, "decision") == "allowed" {
                 allowed
             } else {
@@ -225,6 +227,24 @@ impl AdminState {
             };
             *count = count.saturating_add(whole(value));
         }
+        counts
+    }
+
+    fn outbound_counts(&self) -> Vec<OutboundCounts> {
+        let counts = self.counts_by("listener");
+        let with_counts = |outbound: OutboundStatus| {
+            let (allowed, refused) = counts.get(&outbound.listener).copied().unwrap_or_default();
+            OutboundCounts {
+                outbound,
+                allowed,
+                refused,
+            }
+        };
+        (self.outbound)().into_iter().map(with_counts).collect()
+    }
+
+    fn route_counts(&self) -> Vec<RouteCounts> {
+        let counts = self.counts_by("route");
         (self.routes)()
             .into_iter()
             .map(|route| {

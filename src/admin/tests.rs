@@ -56,6 +56,7 @@ fn with_issuers(issuers: Vec<IssuerKeyStatus>) -> (AdminState, Drain) {
         reload: ReloadStatus::default(),
         issuers: Arc::new(move || issuers.clone()),
         credentials: Arc::new(Vec::new),
+        outbound: Box::new(Vec::new),
         notes: Box::new(Vec::new),
         routes: Box::new(|| {
             vec![RouteStatus {

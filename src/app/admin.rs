@@ -4,7 +4,9 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::admin::{self, AdminState, AllowStatus, ReloadStatus, RouteStatus, Surface};
+use crate::admin::{
+    self, AdminState, AllowStatus, OutboundStatus, ReloadStatus, RouteStatus, Surface,
+};
 use crate::authz::RouteSettings;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -70,19 +72,10 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
         tracing::error!(%error, "metrics.credentials_unavailable");
     }
     let routes = Arc::clone(sources.snapshot);
+    let outbound = Arc::clone(sources.snapshot);
     let jwks = (Arc::clone(sources.snapshot), sources.clock.clone());
     let exposure = sources.exposure;
-    let exposed = exposure.clone();
-    let observed = sources.telemetry.metrics().observe(
-        "countersign_upstream_exposed",
-        "1 for listeners whose upstream can be reached around the proxy: it listens on more than loopback.",
-        &["listener"],
-        Kind::Gauge,
-        move || exposed.listeners().into_iter().map(|name| (vec![name.to_string()], 1.0)).collect(),
-    );
-    if let Err(error) = observed {
-        tracing::error!(%error, "metrics.exposure_unavailable");
-    }
+    observe_exposure(sources.telemetry, exposure.clone());
     AdminState {
         notes: Box::new(move || {
             let around = |name: &Arc<str>| {
@@ -112,7 +105,24 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
                 .map(|route| describe(route.settings()))
                 .collect()
         }),
+        outbound: Box::new(move || {
+            let listeners = &outbound.load().config.listeners;
+            listeners.iter().filter_map(OutboundStatus::of).collect()
+        }),
         jwks: Box::new(move || jwks.0.load().identity.jwks(jwks.1.now().unix)),
+    }
+}
+
+fn observe_exposure(telemetry: &Telemetry, exposed: Exposure) {
+    let observed = telemetry.metrics().observe(
+        "countersign_upstream_exposed",
+        "1 for listeners whose upstream can be reached around the proxy: it listens on more than loopback.",
+        &["listener"],
+        Kind::Gauge,
+        move || exposed.listeners().into_iter().map(|name| (vec![name.to_string()], 1.0)).collect(),
+    );
+    if let Err(error) = observed {
+        tracing::error!(%error, "metrics.exposure_unavailable");
     }
 }
 

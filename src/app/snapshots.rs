@@ -1,6 +1,7 @@
 //! From a compiled configuration to a live snapshot. Fallible as a whole, before anything is swapped.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
@@ -163,7 +164,14 @@ fn own_authority(settings: &ListenerSettings) -> Authority {
     let ListenAddress::Tcp(address) = &settings.listen else {
         return Authority::nameless();
     };
-    HeaderValue::from_str(&address.to_string())
+    // A port that the system picks has no name here.
+    let port = Some(address.port()).filter(|port| *port != 0);
+    let host = match address.ip() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    let written = port.map_or_else(|| host.clone(), |port| format!("{host}:{port}"));
+    HeaderValue::from_str(&written)
         .ok()
         .and_then(|written| Authority::parse(&written))
         .unwrap_or_else(Authority::nameless)

@@ -100,8 +100,12 @@ fn summary(file: &Path, config: &Config) -> String {
     let mut row = |what: &str, text: String| rows.push(vec![what.to_owned(), text]);
     for listener in &config.listeners {
         let tls = if listener.tls.is_some() { " TLS" } else { "" };
+        let kind = match listener.outbound {
+            None => "inbound",
+            Some(_) => "outbound",
+        };
         row(
-            "inbound",
+            kind,
             format!(
                 "{}: {}{tls} → {}",
                 listener.name,

@@ -7,8 +7,10 @@ use serde_json::json;
 
 use super::output::{self, OutputFormat};
 use super::{BAD_CONFIGURATION, check, show};
+use crate::admin::OutboundStatus;
 use crate::authz::{PathPattern, PatternSegment, RouteSettings};
 use crate::config::{self, Config};
+use crate::listener::ListenerSettings;
 
 /// Show the route table: paths, methods and who may
 ///
@@ -73,7 +75,8 @@ fn rank(segment: &PatternSegment) -> (u8, String) {
 fn text(config: &Config, width: usize, colour: bool) -> String {
     let routes = sorted(config);
     let hosts = routes.iter().any(|(_, route)| !route.hosts.is_empty());
-    let several = config.listeners.len() > 1;
+    let inbound = |listener: &&ListenerSettings| listener.outbound.is_none();
+    let several = config.listeners.iter().filter(inbound).count() > 1;
     let mut head = vec!["PATH"];
     head.extend(hosts.then_some("HOSTS"));
     head.extend(several.then_some("INBOUND"));
@@ -101,7 +104,35 @@ fn text(config: &Config, width: usize, colour: bool) -> String {
             rows.push(row);
         }
     }
-    output::table(&head, &rows, width, colour)
+    let mut text = output::table(&head, &rows, width, colour);
+    if routes.is_empty() {
+        text.clear();
+    }
+    let outbound = outbound(config);
+    if !outbound.is_empty() {
+        let row = |own: OutboundStatus| {
+            let reach = own.reach();
+            vec![
+                own.listener,
+                own.listen,
+                reach,
+                own.upstream,
+                own.credential,
+            ]
+        };
+        let rows: Vec<_> = outbound.into_iter().map(row).collect();
+        let head = ["OUTBOUND", "LISTENS ON", "PATHS", "UPSTREAM", "CREDENTIAL"];
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&output::table(&head, &rows, width, colour));
+    }
+    text
+}
+
+fn outbound(config: &Config) -> Vec<OutboundStatus> {
+    let listeners = config.listeners.iter();
+    listeners.filter_map(OutboundStatus::of).collect()
 }
 
 fn host_list(route: &RouteSettings) -> String {
@@ -135,5 +166,5 @@ fn document(config: &Config) -> serde_json::Value {
             })
         })
         .collect();
-    json!({"routes": routes})
+    json!({"routes": routes, "outbound": outbound(config)})
 }

@@ -8,14 +8,14 @@ use crate::jwks::KeySource;
 use crate::listener::ListenAddress;
 use crate::upstream::UpstreamAddress;
 
-pub(super) fn listen(address: &ListenAddress) -> String {
+pub(crate) fn listen(address: &ListenAddress) -> String {
     match address {
         ListenAddress::Tcp(address) => address.to_string(),
         ListenAddress::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 
-pub(super) fn upstream(address: &UpstreamAddress) -> String {
+pub(crate) fn upstream(address: &UpstreamAddress) -> String {
     let show = |scheme: &str, host: &str, port: u16| {
         if host.contains(':') && !host.starts_with('[') {
             format!("{scheme}://[{host}]:{port}")

@@ -48,6 +48,8 @@ mod lifecycle;
 #[cfg(test)]
 mod mutants;
 #[cfg(test)]
+mod outbound;
+#[cfg(test)]
 mod pairing;
 #[cfg(test)]
 mod program;

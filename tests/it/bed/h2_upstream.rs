@@ -1,5 +1,5 @@
 //! An HTTP/2 upstream with prior knowledge, for gRPC: echoes messages as they come and ends with trailers; `/early` is
-//! answered at once, and `/deaf` reads nothing.
+//! answered at once, `/deaf` reads nothing, and `/wants-second` answers 401 to the first token of the bed's token endpoint.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -99,6 +99,22 @@ async fn answer(
         .header("content-type", "application/grpc")
         .body(())
         .expect("a response");
+    if seen.path == "/wants-second"
+        && seen.headers["authorization"]
+            .as_bytes()
+            .starts_with(b"Bearer at-1-")
+    {
+        while let Some(Ok(piece)) = body.data().await {
+            seen.body.extend_from_slice(&piece);
+        }
+        captured.lock().expect("requests").push(seen);
+        let refusal = Response::builder()
+            .status(401)
+            .body(())
+            .expect("a response");
+        let _ = respond.send_response(refusal, true);
+        return;
+    }
     // An answer that is over before its request is, which goes on.
     let early = seen.path == "/early";
     let Ok(mut stream) = respond.send_response(head, early) else {
