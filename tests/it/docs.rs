@@ -59,6 +59,8 @@ fn links_lead_somewhere() {
         "docs/decision-record.md",
         "docs/threat-model.md",
         "docs/tracing.md",
+        "docs/kubernetes.md",
+        "docs/migrating.md",
     ] {
         let here: PathBuf = repository().join(page);
         let text = read(page);

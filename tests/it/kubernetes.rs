@@ -74,6 +74,11 @@ fn charts_custom_resources_are_what_their_operators_take() {
 }
 
 #[test]
+fn charts_work_packaged_and_under_aliases() {
+    passes("packages", "", 3);
+}
+
+#[test]
 fn charts_refuse_misspelt_values_and_what_cannot_work() {
     passes("refused", "", 20);
 }
@@ -86,6 +91,11 @@ fn charts_show_the_configurations_that_other_tests_prove() {
 #[test]
 fn charts_alerts_fire_when_they_should_and_only_then() {
     passes("alerts", "", 40);
+}
+
+#[test]
+fn the_pages_on_kubernetes_and_on_moving_show_configurations_that_are_valid() {
+    passes("docs", "", 7);
 }
 
 #[test]

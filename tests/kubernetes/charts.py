@@ -348,6 +348,34 @@ def seconds(duration):
     return sum(int(number) * factors[unit] for number, unit in re.findall(r"(\d+)(ms|s|m|h|d)", duration))
 
 
+def test_packages():
+    """Packaged, a chart works without this repository; under two aliases, the library serves two Deployments of one chart."""
+    with tempfile.TemporaryDirectory() as place:
+        for path, example in ((CHARTS / "countersign", "standalone"), (EXAMPLES / "app", "smartem")):
+            with helm.Chart.load(helm.package(path, destination=place)) as packed:
+                assert packed.render(values_of({"of": example}), name="x") == chart(path).render(values_of({"of": example}), name="x"), path
+        library = Path(place, "two/charts/countersign-sidecar")
+        shutil.copytree(CHARTS / "countersign-sidecar", library)
+        metadata = yaml.safe_load((EXAMPLES / "app/Chart.yaml").read_text())
+        (dependency,) = metadata["dependencies"]
+        metadata["dependencies"] = [dependency | {"alias": name, "repository": ""} for name in ("one", "two")]
+        Path(place, "two/Chart.yaml").write_text(yaml.safe_dump(metadata))
+        template = "\n---\n".join(
+            f'{{{{ include "countersign-sidecar.{part}" (dict "context" $ "values" .Values.{name}) }}}}'
+            for name in ("one", "two") for part in ("configMap", "networkPolicy", "test")
+        )
+        Path(place, "two/templates").mkdir()
+        Path(place, "two/templates/all.yaml").write_text(template)
+        smartem, atlas = (values_of({"of": name})["countersign-sidecar"] for name in ("smartem", "atlas"))
+        with helm.Chart.load(f"{place}/two") as two:
+            (text,) = two.render({"one": smartem | {"fullnameOverride": "one"}, "two": atlas | {"fullnameOverride": "two"}}, name="x").values()
+        objects = [one for one in yaml.load_all(text, Loader=Strict) if one]
+        assert [one["metadata"]["name"].split("-")[0] for one in objects] == ["one"] * 3 + ["two"] * 3, objects
+        for at in (0, 3):
+            check(objects[at]["data"], "under an alias")
+    return 3
+
+
 def test_refused():
     """refused.yaml, row by row: values that Helm does not take."""
     rows = load("refused.yaml")
@@ -381,9 +409,11 @@ def test_examples():
         known = set(json.loads((CHARTS / name / "values.schema.json").read_text())["properties"])
         given = set(yaml.safe_load((CHARTS / name / "values.yaml").read_text()))
         assert given <= known and known - given <= {"global", "countersign-sidecar"}, known ^ given
+    template = (CHARTS / "countersign-sidecar/templates/_model.tpl").read_text()
+    (tag,) = re.findall(r'define "countersign-sidecar.version" -}}(.+?)\{\{', template)
     versions = {(metadata["version"], metadata["appVersion"]) for metadata in (yaml.safe_load(path.read_text()) for path in CHARTS.glob("*/Chart.yaml"))}
     package = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
-    assert versions == {(package, package)}, versions
+    assert versions == {(package, package)} and tag == package, versions
     return 4
 
 
@@ -477,6 +507,26 @@ def test_dockerfile():
     bad = subprocess.run([hadolint, "-"], input="FROM debian\nRUN cd /tmp\n", capture_output=True, text=True)
     assert bad.returncode != 0 and "DL3003" in bad.stdout, bad.stdout
     return 2
+
+
+def test_docs():
+    """Every configuration (`yaml config`) of the pages passes `check`; all values (`yaml values CHART`) render to one that does."""
+    looked = 0
+    for page in ("kubernetes", "migrating"):
+        text = (ROOT / f"docs/{page}.md").read_text()
+        for indent, kind, body in re.findall(r"^( *)```yaml (config|values \w+)\n(.*?)^ *```$", text, re.M | re.S):
+            body = "".join(line.removeprefix(indent) for line in body.splitlines(keepends=True))
+            where = f"docs/{page}.md: {body}"
+            if kind == "config":
+                jwks = (ROOT / "config/atlas-jwks.json").read_text()
+                check({"countersign.yaml": body, "atlas-jwks.json": jwks}, where)
+            else:
+                path = CHARTS / "countersign" if kind.endswith("countersign") else EXAMPLES / "app"
+                texts = chart(path).render(yaml.safe_load(body), name="page", namespace="prod")
+                objects = [one for name, text in texts.items() if not name.endswith(".txt") for one in yaml.load_all(text, Loader=Strict) if one]
+                check(configuration({str(at): one for at, one in enumerate(objects)}), where)
+            looked += 1
+    return looked
 
 
 def test_schema():

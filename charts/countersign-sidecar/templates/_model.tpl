@@ -63,7 +63,7 @@ What every template of this chart works from, as JSON. Call templates with the r
 {{- $grace := add 5 $own -}}
 {{- if eq $mode "native" -}}{{- $grace = add 5 $app $own -}}{{- end -}}
 {{- if eq $mode "classic" -}}{{- $grace = add 5 (max $app $own) -}}{{- end -}}
-{{- $tag := $values.image.tag | default (index $context.Subcharts "countersign-sidecar").Chart.AppVersion -}}
+{{- $tag := $values.image.tag | default (include "countersign-sidecar.version" .) -}}
 {{- dict
       "mode" $mode
       "chart" $chart
@@ -83,6 +83,9 @@ What every template of this chart works from, as JSON. Call templates with the r
       "image" (ternary (printf "%s@%s" $values.image.repository $values.image.digest) (printf "%s:%s" $values.image.repository $tag) (ne "" ($values.image.digest | default "")))
     | toJson -}}
 {{- end -}}
+
+{{- /* The program that these templates were made with. Not `.Subcharts`: the chart may go by an alias there. */ -}}
+{{- define "countersign-sidecar.version" -}}0.1.0{{- end -}}
 
 {{- /* A duration of the program's (1m30s, 250ms) in whole seconds, rounded up. */ -}}
 {{- define "countersign-sidecar.seconds" -}}
