@@ -12,6 +12,9 @@ pub(crate) mod fuzzing;
 mod issuer;
 mod json;
 mod key_set;
+mod nonce;
+mod proof;
+mod replay;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;
@@ -32,8 +35,11 @@ pub use key_set::{
     Algorithm, KeyCell, KeyInfo, KeySet, KeySetError, KeyState, SkippedKey, Thumbprint,
 };
 
+pub use proof::{DpopSettings, Proofs};
+
 use self::confirmation::Confirmation;
 use self::credential::Source;
+use self::proof::{Fresh, Presented};
 use self::verify::{Failure, Origin};
 use crate::authz::{ActorToken, Demand, Route, Routed};
 use crate::clock::{Now, UnixTime};
@@ -118,12 +124,21 @@ pub fn identify<B>(
         headers: head.headers(),
         query: head.path().query(),
         certificate: head.connection().client_certificate.as_ref(),
+        presented: Presented {
+            proof: head.proof.as_deref(),
+            method: head.method(),
+            path: head.path().path_str(),
+        },
         demand: routed.demand(),
         actor: routed.actor_token(),
     };
     match asked.authenticate(issuers, cache, now) {
         Ok((principal, actor)) => {
             strip_credentials(&mut routed, issuers);
+            if principal.is_bound_to_a_key() {
+                // Its proof ended here: what is left is nothing that the upstream could check, nor take for a bearer.
+                routed.head_mut().authorization_is_hop = true;
+            }
             Identified::Known(Known {
                 routed,
                 principal,
@@ -181,6 +196,7 @@ struct Asked<'a> {
     query: Option<&'a str>,
     /// The connection's verified client certificate.
     certificate: Option<&'a ClientCertificate>,
+    presented: Presented<'a>,
     demand: Demand,
     actor: Option<&'a ActorToken>,
 }
@@ -223,11 +239,15 @@ impl Asked<'_> {
         if self.demand == Demand::Public {
             return Ok((Principal::Anonymous, None));
         }
-        let principal = self.principal(issuers, cache, now)?;
+        let (principal, proof) = self.principal(issuers, cache, now)?;
         let actor = match self.actor {
             Some(actor) => self.actor(actor, issuers, cache, now)?,
             None => None,
         };
+        // Last: while a key is waited for, the proof is not used up.
+        if let Some(proof) = proof {
+            proof.remember(now)?;
+        }
         Ok((principal, actor))
     }
 
@@ -236,12 +256,11 @@ impl Asked<'_> {
         issuers: &Issuers,
         cache: &mut TokenCache,
         now: Now,
-    ) -> Result<Principal, Denied> {
-        let Some(credential) = credential::find(self.headers, self.query, issuers.sources())?
-        else {
+    ) -> Result<(Principal, Option<Fresh>), Denied> {
+        let Some(credential) = credential::find(self.headers, self.query, issuers)? else {
             return match self.demand {
                 Demand::Public | Demand::Optional | Demand::OptionalOpaque => {
-                    Ok(Principal::Anonymous)
+                    Ok((Principal::Anonymous, None))
                 }
                 Demand::Opaque | Demand::Token => Err(Rejection::NoToken.into()),
             };
@@ -250,26 +269,45 @@ impl Asked<'_> {
             && credential.source == Source::Bearer
             && !token::looks_like_jwt(&credential.token)
         {
-            return opaque(&credential.token, issuers).map_err(Into::into);
+            let principal = opaque(&credential.token, issuers)?;
+            return Ok((principal, None));
         }
         let origin = Origin {
             source: credential.source,
             issuer: None,
         };
         let verified = verify::verify(&credential.token, origin, issuers, cache, now)?;
-        self.confirm(&verified)?;
-        Ok(Principal::Known(verified))
+        let key = self.confirm(&verified)?;
+        let proof = match (credential.source, key) {
+            (Source::Dpop, Some(key)) => {
+                let issuer = issuers.current(&verified.issuer);
+                let issuer = issuer.unwrap_or(&verified.issuer);
+                let token = &credential.token;
+                Some(self.presented.check(token, key, issuer, now)?)
+            }
+            // A proof of a key that the token does not name proves nothing.
+            (Source::Dpop, None) => return Err(TokenFault::NotBound.into()),
+            // Whoever stole it would send it so (RFC 9449 section 7.2).
+            (_, Some(_)) => return Err(TokenFault::Bound.into()),
+            (_, None) => {
+                let dpop = verified.issuer.settings.dpop.as_ref();
+                if dpop.is_some_and(|dpop| dpop.required) {
+                    return Err(TokenFault::NotBound.into());
+                }
+                None
+            }
+        };
+        Ok((Principal::Known(verified), proof))
     }
 
-    /// A token that is bound to something is worth nothing without it, whoever else may hold it.
-    fn confirm(&self, verified: &Verified) -> Result<(), TokenFault> {
+    /// A token that is bound to something is worth nothing without it, whoever else may hold it. Gives the key that is to
+    /// be proven; the certificate was.
+    fn confirm(&self, verified: &Verified) -> Result<Option<Thumbprint>, TokenFault> {
         let Some(confirmation) = &verified.confirmation else {
-            return Ok(());
+            return Ok(None);
         };
-        if confirmation.key().is_some() {
-            return Err(TokenFault::Bound);
-        }
-        confirmation.check_certificate(self.certificate)
+        confirmation.check_certificate(self.certificate)?;
+        Ok(confirmation.key())
     }
 
     fn actor(
@@ -291,7 +329,8 @@ impl Asked<'_> {
             issuer: Some(&actor.issuer),
         };
         match verify::verify(value.as_bytes(), origin, issuers, cache, now) {
-            Ok(verified) if self.confirm(&verified).is_ok() => Ok(Some(verified)),
+            // Proofs are the first token's: there is one field for them.
+            Ok(verified) if self.confirm(&verified) == Ok(None) => Ok(Some(verified)),
             Ok(_) | Err(Failure::Fault(_)) => Err(TokenFault::Actor.into()),
             Err(Failure::NeedsKey(wanted)) => Err(Denied::NeedsKey(wanted)),
         }
@@ -307,6 +346,19 @@ fn opaque(token: &[u8], issuers: &Issuers) -> Result<Principal, TokenFault> {
         return Err(TokenFault::Malformed);
     }
     Ok(Principal::Opaque)
+}
+
+impl Principal {
+    /// Whether its token passed with a proof of a key.
+    fn is_bound_to_a_key(&self) -> bool {
+        match self {
+            Self::Known(verified) => {
+                let confirmation = verified.confirmation.as_deref();
+                confirmation.and_then(Confirmation::key).is_some()
+            }
+            Self::Anonymous | Self::Opaque => false,
+        }
+    }
 }
 
 impl Verified {

@@ -49,6 +49,8 @@ pub struct ListenerSettings {
     pub answers: Option<AnswersName>,
     /// CORS on our own answers.
     pub cors: Option<CorsSettings>,
+    /// Origins that callers know it by; empty: that of the resource, if it has one.
+    pub external_urls: Vec<String>,
     /// What the listener tells of itself (RFC 9728); `None`: its paths are policy's.
     pub resource_metadata: Option<ResourceMetadataSettings>,
     /// TLS towards callers.
@@ -72,6 +74,20 @@ pub struct OutboundSettings {
     pub rewrite_location: bool,
     /// Most bytes of a request body that are kept to send it again after a 401; 0: only requests without one are.
     pub replay_body: usize,
+}
+
+impl ListenerSettings {
+    /// URLs that begin with the origins which callers know it by: the URLs of their proofs do.
+    pub(crate) fn origins(&self) -> impl Iterator<Item = &str> {
+        let resource = self
+            .resource_metadata
+            .as_ref()
+            .filter(|_| self.external_urls.is_empty());
+        self.external_urls
+            .iter()
+            .map(String::as_str)
+            .chain(resource.map(|metadata| &*metadata.resource))
+    }
 }
 
 /// TLS towards callers; files are watched and reloaded.

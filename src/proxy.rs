@@ -115,7 +115,7 @@ mod worker;
 
 pub use answer::{
     Answer, AnswerContext, AnswerKind, AnswerTemplate, Answers, AnswersName, AnswersSettings,
-    BodyTemplate, Cors, CorsSettings, Preflight, is_preflight,
+    BodyTemplate, Cors, CorsSettings, Preflight, Schemes, is_preflight,
 };
 pub use body::{BodyError, RequestBody, ResponseBody, Sealed};
 pub(crate) use body::{Expiry, Keep, Passage};

@@ -37,6 +37,16 @@ pub enum Rejection {
     NoToken,
     /// A credential that does not hold. Callers cannot tell these apart.
     InvalidToken(TokenFault),
+    /// The proof has no nonce of ours, or an old one (RFC 9449 section 9).
+    UseNonce {
+        /// One that is good now.
+        nonce: Box<str>,
+    },
+    /// We are the ones who cannot judge: so many proofs are remembered that there is no room for another.
+    TooManyProofs {
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// We are the ones who cannot judge: keys are not obtainable.
     KeysUnavailable {
         /// When to come again.
@@ -177,6 +187,38 @@ pub enum TokenFault {
     Bound,
     /// It is bound to another client certificate (`cnf.x5t#S256`) than the connection's, if that has one.
     Certificate,
+    /// It is bound to no key where it must be: under the DPoP scheme, or where the issuer's tokens are `require`d to be.
+    NotBound,
+    /// Under the DPoP scheme, and without a proof.
+    ProofMissing,
+    /// More than one proof.
+    ProofRepeated,
+    /// The proof is not a compact JWS with strict JSON, or too large.
+    ProofMalformed,
+    /// The proof has a `crit`, `b64`, `zip`, `enc` or `cty`.
+    ProofHeader,
+    /// The proof's `typ` is not `dpop+jwt`.
+    ProofType,
+    /// The proof's `alg` is not in the issuer's list.
+    ProofAlgorithm,
+    /// A claim of the proof is missing or of the wrong type.
+    ProofClaim,
+    /// `htm` is another method.
+    ProofMethod,
+    /// `htu` is another URL.
+    ProofTarget,
+    /// The proof is too old, or from the future.
+    ProofTime,
+    /// `ath` is not the hash of this token.
+    ProofToken,
+    /// The proof's `jwk` is missing, private, or not fit for its `alg`.
+    ProofKey,
+    /// The proof's key is not the one that the token is bound to.
+    ProofBinding,
+    /// The proof's signature does not verify.
+    ProofSignature,
+    /// The proof was used before.
+    ProofReplayed,
     /// The second token that the route asks for is missing.
     ActorMissing,
     /// The second token does not hold.
@@ -245,6 +287,10 @@ pub enum Challenge<'a> {
     Bare,
     /// `error="invalid_token"`, without a description: all of them look alike.
     InvalidToken,
+    /// `error="invalid_dpop_proof"`: the token may be good, what proves that it is the caller's own is not.
+    InvalidProof,
+    /// `error="use_dpop_nonce"`, and the nonce.
+    UseNonce(&'a str),
     /// `error="insufficient_scope"` and the scopes that would do, separated by spaces.
     InsufficientScope(&'a str),
 }
@@ -264,8 +310,11 @@ impl Rejection {
             }
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::InvalidToken(_) | Self::UseNonce { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::KeysUnavailable { .. }
+            | Self::TooManyProofs { .. }
             | Self::TokenUnavailable(_)
             | Self::Overloaded
             | Self::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -283,7 +332,9 @@ impl Rejection {
     pub const fn challenge(&self) -> Option<Challenge<'_>> {
         match self {
             Self::NoToken => Some(Challenge::Bare),
+            Self::InvalidToken(fault) if fault.is_of_proof() => Some(Challenge::InvalidProof),
             Self::InvalidToken(_) => Some(Challenge::InvalidToken),
+            Self::UseNonce { nonce } => Some(Challenge::UseNonce(nonce)),
             Self::Forbidden(Refusal::Scope(scopes)) => Some(Challenge::InsufficientScope(scopes)),
             Self::Malformed(_)
             | Self::AmbiguousPath(_)
@@ -291,6 +342,7 @@ impl Rejection {
             | Self::NearMiss
             | Self::MethodNotAllowed { .. }
             | Self::KeysUnavailable { .. }
+            | Self::TooManyProofs { .. }
             | Self::Forbidden(_)
             | Self::Misdirected
             | Self::WebPage
@@ -312,9 +364,9 @@ impl Rejection {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::KeysUnavailable { retry_after } | Self::RateLimited { retry_after } => {
-                Some(*retry_after)
-            }
+            Self::KeysUnavailable { retry_after }
+            | Self::TooManyProofs { retry_after }
+            | Self::RateLimited { retry_after } => Some(*retry_after),
             Self::TokenUnavailable(fault) => Some(fault.retry_after),
             Self::Overloaded | Self::Draining => Some(RETRY_SOON),
             Self::Malformed(_)
@@ -324,6 +376,7 @@ impl Rejection {
             | Self::MethodNotAllowed { .. }
             | Self::NoToken
             | Self::InvalidToken(_)
+            | Self::UseNonce { .. }
             | Self::Forbidden(_)
             | Self::Misdirected
             | Self::WebPage
@@ -356,12 +409,17 @@ impl Rejection {
             Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => "forbidden",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::NoToken => "no_token",
+            Self::InvalidToken(fault) if fault.is_of_proof() => "invalid_dpop_proof",
             Self::InvalidToken(_) => "invalid_token",
+            Self::UseNonce { .. } => "use_dpop_nonce",
             Self::Misdirected => "misdirected_request",
             Self::WebPage => "web_page",
             Self::OwnAuthorization => "authorization_not_allowed",
             Self::TokenUnavailable(_) => "token_unavailable",
-            Self::KeysUnavailable { .. } | Self::Overloaded | Self::Draining => "unavailable",
+            Self::KeysUnavailable { .. }
+            | Self::TooManyProofs { .. }
+            | Self::Overloaded
+            | Self::Draining => "unavailable",
             Self::RateLimited { .. } => "rate_limited",
             Self::Internal => "internal",
             Self::UpstreamUnreachable | Self::UpstreamInvalid => "bad_gateway",
@@ -380,14 +438,18 @@ impl Rejection {
             Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => "access denied",
             Self::MethodNotAllowed { .. } => "method not allowed",
             Self::NoToken => "missing bearer token",
+            Self::InvalidToken(fault) if fault.is_of_proof() => "invalid DPoP proof",
             Self::InvalidToken(_) => "invalid token",
+            Self::UseNonce { .. } => "the DPoP proof needs a nonce",
             Self::Misdirected => "this listener does not answer under that host",
             Self::WebPage => "this listener does not answer web pages",
             Self::OwnAuthorization => {
                 "the request brings an Authorization of its own; this listener attaches one"
             }
             Self::TokenUnavailable(_) => "no access token for the upstream can be had now",
-            Self::KeysUnavailable { .. } => "authentication is temporarily unavailable",
+            Self::KeysUnavailable { .. } | Self::TooManyProofs { .. } => {
+                "authentication is temporarily unavailable"
+            }
             Self::RateLimited { .. } => "too many requests",
             Self::Overloaded | Self::Draining => "service unavailable",
             Self::Internal => "internal error",
@@ -410,6 +472,8 @@ impl Rejection {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::NoToken => "no_token",
             Self::InvalidToken(fault) => fault.reason(),
+            Self::UseNonce { .. } => "dpop_nonce",
+            Self::TooManyProofs { .. } => "dpop_too_many",
             Self::KeysUnavailable { .. } => "keys_unavailable",
             Self::Forbidden(refusal) => refusal.reason(),
             Self::Misdirected => "host_not_ours",
@@ -442,8 +506,9 @@ impl Rejection {
             | Self::ClientGone => AnswerKind::BadRequest,
             Self::NoRoute | Self::NearMiss | Self::Forbidden(_) => AnswerKind::Refused,
             Self::NoToken => AnswerKind::NoToken,
-            Self::InvalidToken(_) => AnswerKind::InvalidToken,
+            Self::InvalidToken(_) | Self::UseNonce { .. } => AnswerKind::InvalidToken,
             Self::KeysUnavailable { .. }
+            | Self::TooManyProofs { .. }
             | Self::TokenUnavailable(_)
             | Self::Overloaded
             | Self::Draining
@@ -466,6 +531,7 @@ impl Rejection {
             | Self::MethodNotAllowed { .. }
             | Self::NoToken
             | Self::InvalidToken(_)
+            | Self::UseNonce { .. }
             | Self::Forbidden(_)
             | Self::Misdirected
             | Self::WebPage
@@ -473,6 +539,7 @@ impl Rejection {
             | Self::RateLimited { .. } => Decision::Denied,
             Self::KeysUnavailable { .. }
             | Self::TokenUnavailable(_)
+            | Self::TooManyProofs { .. }
             | Self::Overloaded
             | Self::Draining
             | Self::Internal
@@ -492,6 +559,12 @@ impl fmt::Display for Rejection {
 }
 
 impl std::error::Error for Rejection {}
+
+impl From<TokenFault> for Rejection {
+    fn from(fault: TokenFault) -> Self {
+        Self::InvalidToken(fault)
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod client;
 pub(crate) mod framing;
 mod headers;
 mod path;
+mod proof;
 mod reserved;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 pub use authority::Authority;
 pub use headers::FIELD_BYTES;
 pub use path::{CanonicalPath, PathAllowances};
+pub use proof::{Origin, Proof};
 pub use reserved::{ReservedNames, is_reserved_spelling};
 
 use crate::authn::Principal;
@@ -72,6 +74,8 @@ pub struct RequestRules {
     pub reserved: Arc<ReservedNames>,
     /// Headers that carry a second token on some route. They are read there, and never pass as they came.
     pub actor_headers: Vec<http::HeaderName>,
+    /// What callers know the listener by, for the URLs of their proofs.
+    pub origins: Arc<[Origin]>,
     /// The authority of HTTP/1.0 requests that name none: the listener's own (RFC 9112 section 3.3).
     /// [`Authority::nameless`] matches no `hosts:` of any route.
     pub default_authority: Authority,
@@ -99,6 +103,7 @@ impl Default for RequestRules {
             target_bytes: 8 * 1024,
             reserved: Arc::default(),
             actor_headers: Vec::new(),
+            origins: Arc::default(),
             default_authority: Authority::nameless(),
             paths: PathReading::Judged,
         }
@@ -140,6 +145,8 @@ pub struct Head {
     pub(crate) absolute_form: bool,
     /// `Connection` nominated `Authorization`: it is judged all the same, and never forwarded.
     pub(crate) authorization_is_hop: bool,
+    /// What came in the field `DPoP`. Boxed: hardly any request has it.
+    pub(crate) proof: Option<Box<Proof>>,
     pub(crate) connection: Arc<Connection>,
 }
 
@@ -325,6 +332,7 @@ fn read_head(
         body_follows: sifted.chunked || sifted.content_length.is_some_and(|length| length > 0),
         absolute_form: version != Version::HTTP_2 && parts.uri.authority().is_some(),
         authorization_is_hop: sifted.authorization_is_hop,
+        proof: sifted.proof,
         connection: Arc::clone(connection),
     })
 }

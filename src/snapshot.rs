@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::credential::CredentialCell;
 use crate::identity::Identity;
 use crate::listener::ListenerSettings;
-use crate::proxy::{Answers, Cors, ResourceMetadata};
+use crate::proxy::{Answers, Cors, ResourceMetadata, Schemes};
 use crate::request::RequestRules;
 use crate::upstream::{Origin, Target};
 
@@ -51,6 +51,8 @@ pub struct Listener {
     pub cors: Option<Cors>,
     /// What it tells of itself (RFC 9728).
     pub resource_metadata: Option<ResourceMetadata>,
+    /// What its challenges ask for.
+    pub schemes: Schemes,
     /// Where it forwards.
     pub target: Arc<Target>,
     /// Set where it attaches a credential's token instead of authenticating its callers.

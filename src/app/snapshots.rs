@@ -12,8 +12,8 @@ use crate::config::Config;
 use crate::credential::CredentialCell;
 use crate::identity::Identity;
 use crate::listener::{ListenAddress, ListenerSettings, OutboundSettings, server_config};
-use crate::proxy::{Answers, Cors, ResourceMetadata};
-use crate::request::{Authority, RequestRules, ReservedNames};
+use crate::proxy::{Answers, Cors, ResourceMetadata, Schemes};
+use crate::request::{self, Authority, RequestRules, ReservedNames};
 use crate::snapshot::{Listener, Outbound, Snapshot};
 use crate::upstream::{Origin, Target};
 
@@ -37,7 +37,12 @@ pub(super) fn build(
             .keys
             .get(&settings.name)
             .ok_or_else(|| format!("issuer {}: no key cell", settings.name))?;
-        issuers.push(Arc::new(Issuer::new(settings.clone(), Arc::clone(cell))));
+        let previous = previous.and_then(|previous| previous.issuers.named(&settings.name));
+        issuers.push(Arc::new(Issuer::following(
+            settings.clone(),
+            Arc::clone(cell),
+            previous.map(|issuer| &**issuer),
+        )));
     }
     let identity = match previous {
         None => Identity::new(Arc::clone(&config.identity), generation),
@@ -100,6 +105,7 @@ fn listener(
         .map_err(|error| at(&error))?;
     Ok(Listener {
         index,
+        schemes: Schemes::of(settings, resource_metadata.as_ref(), config),
         resource_metadata,
         rules,
         tls,
@@ -141,6 +147,7 @@ fn rules(
         target_bytes: settings.limits.target_bytes,
         reserved: Arc::new(reserved),
         actor_headers,
+        origins: settings.origins().filter_map(request::Origin::of).collect(),
         default_authority: own_authority(settings),
         paths: reading.unwrap_or_default(),
     }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::header::{AUTHORIZATION, COOKIE, SEC_WEBSOCKET_PROTOCOL};
 use http::{HeaderMap, HeaderValue};
 
-use super::TokenSources;
+use super::Issuers;
 use crate::rejection::{Malformed, Rejection, TokenFault};
 
 /// What a browser can send with a WebSocket: a subprotocol of this form, which Kubernetes' API server reads too.
@@ -22,6 +22,8 @@ const ACCESS_TOKEN: &str = "access_token";
 pub(super) enum Source {
     /// `Authorization: Bearer`.
     Bearer,
+    /// `Authorization: DPoP`; the proof is beside it.
+    Dpop,
     /// `Authorization: Basic`, as the password.
     BasicPassword,
     /// `Sec-WebSocket-Protocol`.
@@ -40,9 +42,10 @@ pub(super) struct Credential<'a> {
 pub(super) fn find<'a>(
     headers: &'a HeaderMap,
     query: Option<&str>,
-    sources: TokenSources,
+    issuers: &Issuers,
 ) -> Result<Option<Credential<'a>>, Rejection> {
-    let from_header = single(headers, &AUTHORIZATION)?.map(|value| authorization(value, sources));
+    let sources = issuers.sources();
+    let from_header = single(headers, &AUTHORIZATION)?.map(|value| authorization(value, issuers));
     let from_websocket = if sources.websocket_protocol {
         websocket(headers)?
     } else {
@@ -72,7 +75,10 @@ pub(super) fn single<'a>(
     Ok(first)
 }
 
-fn authorization(value: &HeaderValue, sources: TokenSources) -> Result<Credential<'_>, TokenFault> {
+fn authorization<'a>(
+    value: &'a HeaderValue,
+    issuers: &Issuers,
+) -> Result<Credential<'a>, TokenFault> {
     let bytes = value.as_bytes();
     let Some((scheme, rest)) = memchr::memchr(b' ', bytes)
         .and_then(|at| bytes.split_at_checked(at))
@@ -87,7 +93,13 @@ fn authorization(value: &HeaderValue, sources: TokenSources) -> Result<Credentia
             token: Cow::Borrowed(rest),
         });
     }
-    if scheme.eq_ignore_ascii_case(b"basic") && sources.basic_password {
+    if scheme.eq_ignore_ascii_case(b"dpop") && issuers.dpop() {
+        return Ok(Credential {
+            source: Source::Dpop,
+            token: Cow::Borrowed(rest),
+        });
+    }
+    if scheme.eq_ignore_ascii_case(b"basic") && issuers.sources().basic_password {
         return basic(rest);
     }
     Err(TokenFault::Scheme)

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::ClaimPath;
-use super::{Algorithm, KeyCell};
+use super::{Algorithm, DpopSettings, KeyCell, Proofs};
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +47,8 @@ pub struct IssuerSettings {
     pub token_sources: TokenSources,
     /// Most bytes of a token.
     pub token_bytes: usize,
+    /// Tokens that are bound to keys of their holders (RFC 9449); `None`: those are refused.
+    pub dpop: Option<DpopSettings>,
 }
 
 /// The audiences of an issuer; leaving them unchecked must be written out.
@@ -114,6 +116,7 @@ impl Default for ClaimMappings {
 pub struct Issuer {
     pub(crate) settings: IssuerSettings,
     pub(crate) keys: Arc<KeyCell>,
+    pub(super) proofs: Arc<Proofs>,
     /// Seconds.
     leeway: i64,
     /// Scope → everything it implies, directly or not; without itself.
@@ -124,6 +127,16 @@ impl Issuer {
     /// Compiles settings; `keys` outlives configuration reloads.
     #[must_use]
     pub fn new(settings: IssuerSettings, keys: Arc<KeyCell>) -> Self {
+        Self::following(settings, keys, None)
+    }
+
+    /// Compiles settings that take the place of `previous`, whose used proofs stay used.
+    #[must_use]
+    pub fn following(
+        settings: IssuerSettings,
+        keys: Arc<KeyCell>,
+        previous: Option<&Self>,
+    ) -> Self {
         let leeway = settings.leeway.min(MAX_LEEWAY).as_secs();
         let implied = settings
             .scope_implies
@@ -138,6 +151,7 @@ impl Issuer {
         Self {
             settings,
             keys,
+            proofs: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.proofs)),
             leeway: i64::try_from(leeway).unwrap_or(0),
             implied,
         }
@@ -212,6 +226,8 @@ pub struct Issuers {
     token_bytes: usize,
     /// Sources that at least one issuer has opted in to.
     sources: TokenSources,
+    /// At least one issuer takes bound tokens.
+    dpop: bool,
 }
 
 impl Default for Issuers {
@@ -241,6 +257,7 @@ impl Issuers {
         for iss in shared {
             by_iss.remove(iss);
         }
+        let dpop = list.iter().any(|issuer| issuer.settings.dpop.is_some());
         let token_bytes = list
             .iter()
             .map(|issuer| issuer.settings.token_bytes)
@@ -250,6 +267,7 @@ impl Issuers {
             by_iss,
             token_bytes,
             sources,
+            dpop,
             list,
         }
     }
@@ -285,6 +303,10 @@ impl Issuers {
 
     pub(super) const fn token_bytes(&self) -> usize {
         self.token_bytes
+    }
+
+    pub(super) const fn dpop(&self) -> bool {
+        self.dpop
     }
 
     pub(super) const fn sources(&self) -> TokenSources {

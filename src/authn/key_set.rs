@@ -113,6 +113,13 @@ impl Key {
         self.thumbprint
     }
 
+    /// The key in the header of a proof (RFC 9449 section 4.2), for one algorithm; `None` where it is not fit for it.
+    pub(super) fn for_proof(jwk: &Json, algorithm: Algorithm) -> Option<Self> {
+        jwk::parse(jwk, Some(algorithm))
+            .ok()
+            .filter(|key| !key.uses.is_empty())
+    }
+
     pub(crate) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.uses.iter().map(|(algorithm, _)| *algorithm)
     }
@@ -182,7 +189,7 @@ impl KeySet {
         let mut keys = Vec::new();
         let mut skipped = Vec::new();
         for key in list {
-            match jwk::parse(key) {
+            match jwk::parse(key, None) {
                 Ok(key) => keys.push(key),
                 Err(reason) => skipped.push(SkippedKey {
                     kid: loggable_kid(key),

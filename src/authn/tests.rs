@@ -31,6 +31,11 @@ fn ask(
         headers,
         query,
         certificate: None,
+        presented: Presented {
+            proof: None,
+            method: &http::Method::GET,
+            path: "/",
+        },
         demand,
         actor,
     };

@@ -65,7 +65,11 @@ impl<'a> Parts<'a> {
     }
 
     pub(super) fn header(&self) -> Result<Header, TokenFault> {
-        Header::parse(&object(self.header)?)
+        Header::parse(&self.header_members()?)
+    }
+
+    pub(super) fn header_members(&self) -> Result<Members, TokenFault> {
+        object(self.header)
     }
 
     pub(super) fn claims(&self) -> Result<Members, TokenFault> {
@@ -91,7 +95,8 @@ fn object(part: &str) -> Result<Members, TokenFault> {
     }
 }
 
-/// The members of a JOSE header that count. Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not read.
+/// The members of a JOSE header that count. Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not read here;
+/// a proof's `jwk` is ([`super::proof`]).
 #[derive(Debug)]
 pub(super) struct Header {
     /// `None`: `none`, an HMAC, or unknown.
@@ -102,7 +107,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    fn parse(members: &Members) -> Result<Self, TokenFault> {
+    pub(super) fn parse(members: &Members) -> Result<Self, TokenFault> {
         // Members that change what the token means (RFC 7515 section 4.1.11, RFC 7797, RFC 7516). We know none of them,
         // and a nested token (`cty`) is not one that we would unwrap.
         if ["crit", "b64", "zip", "enc", "cty"]

@@ -50,6 +50,7 @@ impl Origin<'_> {
         let sources = issuer.settings.token_sources;
         let open = match self.source {
             Source::Bearer | Source::Header => true,
+            Source::Dpop => issuer.settings.dpop.is_some(),
             Source::BasicPassword => sources.basic_password,
             Source::WebSocketProtocol => sources.websocket_protocol,
         };

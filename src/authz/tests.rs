@@ -131,6 +131,7 @@ fn issuer(name: &str, kubernetes: bool) -> Arc<Issuer> {
             key_id: KeyIdRule::Required,
             token_sources: TokenSources::default(),
             token_bytes: 16 * 1024,
+            dpop: None,
         },
         Arc::default(),
     ))

@@ -79,6 +79,7 @@ pub(crate) fn compile(
     let callers = callers::compile(&root, &mut scope);
     let policy = routes::compile(&root, &callers, &listeners, limits, &mut scope);
     metadata::owners(&root, &listeners, &mut scope);
+    metadata::origins(&root, &listeners, &issuers, &policy, &mut scope);
     let answers = answers::compile(&root, &mut scope);
     let admin = admin::admin(&root, &mut scope);
     let probes = admin::probes(&root);

@@ -26,7 +26,7 @@ pub(crate) use credentials::{
 };
 pub(crate) use identity::{ASSERTION, IDENTITY, SIGNATURE, SIGNING_KEY};
 pub(crate) use inbound::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, TLS, UPSTREAM};
-pub(crate) use issuers::{CLAIM_MAPPINGS, ISSUER, JWKS};
+pub(crate) use issuers::{CLAIM_MAPPINGS, DPOP, ISSUER, JWKS};
 pub(crate) use outbound::OUTBOUND;
 pub(crate) use policy::{ACTOR, ALTERNATIVE, CALLER_BLOCK, CERTIFICATE};
 pub(crate) use root::{ADMIN, DRAIN, LOG, OTLP, PROBES, ROOT, TELEMETRY};

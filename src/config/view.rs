@@ -38,6 +38,15 @@ impl<'a> View<'a> {
         }
     }
 
+    /// A mapping with defaults only, in the place of a short form.
+    pub(crate) const fn sub_default(&self, block: &'static Block) -> Self {
+        Self {
+            node: None,
+            block,
+            fallback: self.fallback,
+        }
+    }
+
     /// The mapping under `key`, if it is there.
     pub(crate) fn sub_if(&self, key: &str, block: &'static Block) -> Option<Self> {
         self.get(key).map(|node| Self::new(node, block))

@@ -33,6 +33,7 @@ fn issuer() -> Arc<Issuer> {
         key_id: KeyIdRule::Required,
         token_sources: TokenSources::default(),
         token_bytes: 16 * 1024,
+        dpop: None,
     };
     Arc::new(Issuer::new(settings, Arc::new(KeyCell::default())))
 }

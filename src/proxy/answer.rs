@@ -1,5 +1,6 @@
 //! Refusals rendered as responses: problem+json (RFC 9457) or a configured template, challenges, CORS.
 
+mod challenge;
 mod cors;
 
 use std::borrow::Cow;
@@ -8,14 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
-};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
+use challenge::Challenges;
+pub use challenge::Schemes;
 pub use cors::{Cors, is_preflight};
 
-use crate::rejection::{Challenge, Rejection};
+use crate::rejection::Rejection;
 use crate::telemetry::json;
 
 /// The name of an answer template (`answers:`).
@@ -101,12 +102,7 @@ pub struct Answer {
     body: Body,
     content_type: HeaderValue,
     kinds: BTreeMap<AnswerKind, AnswerTemplate>,
-    bare: HeaderValue,
-    invalid_token: HeaderValue,
-    /// The challenge's parameters up to `error`, as text.
-    challenge: String,
-    /// It says where metadata is, whatever the listener says.
-    has_metadata: bool,
+    challenges: Challenges,
 }
 
 #[derive(Debug)]
@@ -133,22 +129,14 @@ pub struct AnswerContext<'a> {
     pub head: bool,
     /// CORS of the listener, and the request's `Origin`.
     pub cors: Option<(&'a Cors, Option<&'a HeaderValue>)>,
-    /// Where the listener's metadata is, as a parameter of challenges with the comma before it.
-    pub resource_metadata: Option<&'a str>,
+    /// What the listener's challenges say.
+    pub schemes: Option<&'a Schemes>,
 }
 
 impl Answer {
     /// Prepares a template.
     #[must_use]
     pub fn compile(settings: &AnswersSettings) -> Self {
-        let mut challenge = format!(
-            "Bearer realm={}",
-            quoted(settings.realm.as_deref().unwrap_or("countersign"))
-        );
-        if let Some(url) = &settings.resource_metadata {
-            challenge.push_str(", resource_metadata=");
-            challenge.push_str(&quoted(url));
-        }
         let (body, content_type) = match &settings.body {
             None => (Body::Problem, "application/problem+json"),
             Some(template) => (Body::Template(pieces(&template.0)), "application/json"),
@@ -157,10 +145,7 @@ impl Answer {
             body,
             content_type: HeaderValue::from_static(content_type),
             kinds: settings.kinds.clone(),
-            bare: header_value(&challenge),
-            invalid_token: header_value(&format!("{challenge}{INVALID_TOKEN}")),
-            challenge,
-            has_metadata: settings.resource_metadata.is_some(),
+            challenges: Challenges::compile(settings),
         }
     }
 
@@ -184,9 +169,6 @@ impl Answer {
         headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         request_id(headers, context.request_id);
-        if let Some(challenge) = self.challenge(rejection, status, context) {
-            headers.insert(WWW_AUTHENTICATE, challenge);
-        }
         if let Some(after) = rejection.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
         }
@@ -196,43 +178,12 @@ impl Answer {
         if let Some((cors, origin)) = context.cors {
             cors.decorate(headers, origin);
         }
+        self.challenges
+            .set(rejection, status, context.schemes, headers);
         if !context.head {
             *response.body_mut() = Bytes::from(body);
         }
         response
-    }
-
-    fn challenge(
-        &self,
-        rejection: &Rejection,
-        status: StatusCode,
-        context: &AnswerContext<'_>,
-    ) -> Option<HeaderValue> {
-        let is_401 = status == StatusCode::UNAUTHORIZED;
-        let challenge = match rejection.challenge() {
-            // A template that answers 401 says that another token is wanted; scopes are a matter of 403.
-            Some(Challenge::InsufficientScope(_)) if is_401 => Challenge::InvalidToken,
-            Some(challenge) => challenge,
-            // A 401 must carry a challenge (RFC 9110 section 15.5.2), also where a template made it one.
-            None if is_401 && matches!(rejection, Rejection::Forbidden(_)) => {
-                Challenge::InvalidToken
-            }
-            None if is_401 => Challenge::Bare,
-            None => return None,
-        };
-        let metadata = context.resource_metadata.filter(|_| !self.has_metadata);
-        let start = || format!("{}{}", self.challenge, metadata.unwrap_or_default());
-        Some(match challenge {
-            Challenge::Bare if metadata.is_none() => self.bare.clone(),
-            Challenge::Bare => header_value(&start()),
-            Challenge::InvalidToken if metadata.is_none() => self.invalid_token.clone(),
-            Challenge::InvalidToken => header_value(&format!("{}{INVALID_TOKEN}", start())),
-            Challenge::InsufficientScope(scopes) => header_value(&format!(
-                "{}, error=\"insufficient_scope\", scope={}",
-                start(),
-                quoted(scopes)
-            )),
-        })
     }
 
     fn body(
@@ -315,9 +266,6 @@ impl Default for Answers {
         Self::compile(&BTreeMap::new())
     }
 }
-
-/// What a challenge says of every token that does not hold.
-const INVALID_TOKEN: &str = ", error=\"invalid_token\"";
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

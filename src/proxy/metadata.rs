@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::answer::{quoted, request_id};
 use super::{Cors, is_preflight};
+use crate::authn::Algorithm;
 use crate::authz::Condition;
 use crate::config::Config;
 use crate::listener::ListenerSettings;
@@ -111,8 +112,8 @@ impl ResourceMetadata {
     }
 
     /// What challenges say, with the comma before it.
-    pub(crate) fn parameter(&self) -> &str {
-        &self.parameter
+    pub(crate) fn parameter(&self) -> String {
+        self.parameter.clone()
     }
 
     /// The answer to a request for one of the paths.
@@ -170,9 +171,10 @@ fn document(
     listener: &ListenerSettings,
     config: &Config,
 ) -> Value {
+    let dpop = Dpop::of(listener, config);
     let mut document = json!({
         "resource": settings.resource,
-        "bearer_methods_supported": ["header"],
+        "bearer_methods_supported": if dpop.required { json!([]) } else { json!(["header"]) },
     });
     let mut say = |name: &str, value: Value| {
         if let Some(members) = document.as_object_mut() {
@@ -194,6 +196,10 @@ fn document(
     {
         say("tls_client_certificate_bound_access_tokens", json!(true));
     }
+    if !dpop.algorithms.is_empty() {
+        say("dpop_signing_alg_values_supported", json!(dpop.algorithms));
+        say("dpop_bound_access_tokens_required", json!(dpop.required));
+    }
     if let Some(name) = &settings.resource_name {
         say("resource_name", json!(name));
     }
@@ -201,6 +207,38 @@ fn document(
         say("resource_documentation", json!(page));
     }
     document
+}
+
+/// What the issuers of a listener's routes say of proofs (RFC 9449).
+#[derive(Debug)]
+pub(super) struct Dpop {
+    /// Those that any of them takes; empty: none takes proofs.
+    pub(super) algorithms: Vec<&'static str>,
+    /// All of them want proofs.
+    pub(super) required: bool,
+}
+
+impl Dpop {
+    pub(super) fn of(listener: &ListenerSettings, config: &Config) -> Self {
+        let used = config.policy.issuers_of(&listener.name);
+        let settings: Vec<_> = config
+            .issuers
+            .iter()
+            .filter(|(issuer, _)| used.contains(&*issuer.name))
+            .map(|(issuer, _)| issuer.dpop.as_ref())
+            .collect();
+        let algorithms = Algorithm::ALL.into_iter().filter(|algorithm| {
+            let mut all = settings.iter().flatten();
+            all.any(|dpop| dpop.algorithms.contains(algorithm))
+        });
+        Self {
+            algorithms: algorithms.map(Algorithm::name).collect(),
+            required: !settings.is_empty()
+                && settings
+                    .iter()
+                    .all(|dpop| dpop.is_some_and(|dpop| dpop.required)),
+        }
+    }
 }
 
 /// Issuers of the listener's routes that a client could ask for a token. ServiceAccounts get theirs from the kubelet.

@@ -93,9 +93,7 @@ impl Ended {
             cors: listener
                 .and_then(|listener| listener.cors.as_ref())
                 .map(|cors| (cors, origin)),
-            resource_metadata: listener
-                .and_then(|listener| listener.resource_metadata.as_ref())
-                .map(ResourceMetadata::parameter),
+            schemes: listener.map(|listener| &listener.schemes),
         };
         let answer = snapshot.answers.get(template).render(&rejection, &context);
         let mut answer = answer.map(|bytes| ResponseBody::ours(bytes, Rc::clone(exchange)));

@@ -96,6 +96,49 @@ impl PathFault {
 }
 
 impl TokenFault {
+    /// Whether the proof is at fault. Clients must be able to tell (RFC 9449 section 7.1): another token would not help.
+    pub(super) const fn is_of_proof(self) -> bool {
+        match self {
+            Self::ProofMissing
+            | Self::ProofRepeated
+            | Self::ProofMalformed
+            | Self::ProofHeader
+            | Self::ProofType
+            | Self::ProofAlgorithm
+            | Self::ProofClaim
+            | Self::ProofMethod
+            | Self::ProofTarget
+            | Self::ProofTime
+            | Self::ProofToken
+            | Self::ProofKey
+            | Self::ProofBinding
+            | Self::ProofSignature
+            | Self::ProofReplayed => true,
+            Self::TooLarge
+            | Self::Malformed
+            | Self::UnsupportedHeader
+            | Self::Algorithm
+            | Self::Type
+            | Self::Issuer
+            | Self::Audience
+            | Self::Client
+            | Self::Expired
+            | Self::NotYetValid
+            | Self::Claim
+            | Self::Lifetime
+            | Self::UnknownKey
+            | Self::Signature
+            | Self::ServiceAccount
+            | Self::Scheme
+            | Self::Confirmation
+            | Self::Bound
+            | Self::Certificate
+            | Self::NotBound
+            | Self::ActorMissing
+            | Self::Actor => false,
+        }
+    }
+
     pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::TooLarge => "token_too_large",
@@ -117,6 +160,22 @@ impl TokenFault {
             Self::Confirmation => "token_confirmation",
             Self::Bound => "token_bound",
             Self::Certificate => "token_certificate",
+            Self::NotBound => "token_not_bound",
+            Self::ProofMissing => "dpop_missing",
+            Self::ProofRepeated => "dpop_repeated",
+            Self::ProofMalformed => "dpop_malformed",
+            Self::ProofHeader => "dpop_unsupported_header",
+            Self::ProofType => "dpop_type",
+            Self::ProofAlgorithm => "dpop_algorithm",
+            Self::ProofClaim => "dpop_claim",
+            Self::ProofMethod => "dpop_method",
+            Self::ProofTarget => "dpop_target",
+            Self::ProofTime => "dpop_time",
+            Self::ProofToken => "dpop_token",
+            Self::ProofKey => "dpop_key",
+            Self::ProofBinding => "dpop_binding",
+            Self::ProofSignature => "dpop_signature",
+            Self::ProofReplayed => "dpop_replayed",
             Self::ActorMissing => "actor_missing",
             Self::Actor => "actor_invalid",
         }

@@ -30,7 +30,9 @@ fn path_faults() -> Vec<PathFault> {
 fn token_faults() -> Vec<TokenFault> {
     every!(TokenFault: TooLarge, Malformed, UnsupportedHeader, Algorithm, Type, Issuer, Audience, Client, Expired,
         NotYetValid, Claim, Lifetime, UnknownKey, Signature, ServiceAccount, Scheme, Confirmation, Bound,
-        Certificate, ActorMissing, Actor)
+        Certificate, NotBound, ProofMissing, ProofRepeated, ProofMalformed, ProofHeader, ProofType, ProofAlgorithm,
+        ProofClaim, ProofMethod, ProofTarget, ProofTime, ProofToken, ProofKey, ProofBinding, ProofSignature,
+        ProofReplayed, ActorMissing, Actor)
 }
 
 fn refusals() -> Vec<Refusal> {
@@ -71,6 +73,8 @@ fn everything() -> Vec<Rejection> {
             allow: "GET".into(),
         },
         Rejection::NoToken,
+        Rejection::UseNonce { nonce: "n".into() },
+        Rejection::TooManyProofs { retry_after },
         Rejection::KeysUnavailable { retry_after },
         Rejection::RateLimited { retry_after },
         Rejection::Misdirected,
@@ -93,33 +97,38 @@ fn everything() -> Vec<Rejection> {
     all.extend(path_faults().into_iter().map(Rejection::AmbiguousPath));
     all.extend(token_faults().into_iter().map(Rejection::InvalidToken));
     all.extend(refusals().into_iter().map(Rejection::Forbidden));
-    for rejection in &all {
-        match rejection {
-            Rejection::Malformed(_)
-            | Rejection::AmbiguousPath(_)
-            | Rejection::NoRoute
-            | Rejection::NearMiss
-            | Rejection::MethodNotAllowed { .. }
-            | Rejection::NoToken
-            | Rejection::InvalidToken(_)
-            | Rejection::KeysUnavailable { .. }
-            | Rejection::Forbidden(_)
-            | Rejection::RateLimited { .. }
-            | Rejection::Misdirected
-            | Rejection::WebPage
-            | Rejection::OwnAuthorization
-            | Rejection::TokenUnavailable(_)
-            | Rejection::Overloaded
-            | Rejection::Draining
-            | Rejection::Internal
-            | Rejection::UpstreamUnreachable
-            | Rejection::UpstreamTimeout
-            | Rejection::UpstreamInvalid
-            | Rejection::BodyTimeout
-            | Rejection::ClientGone => {}
-        }
-    }
+    all.iter().for_each(exhaustive);
     all
+}
+
+/// Does not compile when a variant is missing.
+fn exhaustive(rejection: &Rejection) {
+    match rejection {
+        Rejection::Malformed(_)
+        | Rejection::AmbiguousPath(_)
+        | Rejection::NoRoute
+        | Rejection::NearMiss
+        | Rejection::MethodNotAllowed { .. }
+        | Rejection::NoToken
+        | Rejection::InvalidToken(_)
+        | Rejection::UseNonce { .. }
+        | Rejection::TooManyProofs { .. }
+        | Rejection::KeysUnavailable { .. }
+        | Rejection::Forbidden(_)
+        | Rejection::RateLimited { .. }
+        | Rejection::Misdirected
+        | Rejection::WebPage
+        | Rejection::OwnAuthorization
+        | Rejection::TokenUnavailable(_)
+        | Rejection::Overloaded
+        | Rejection::Draining
+        | Rejection::Internal
+        | Rejection::UpstreamUnreachable
+        | Rejection::UpstreamTimeout
+        | Rejection::UpstreamInvalid
+        | Rejection::BodyTimeout
+        | Rejection::ClientGone => {}
+    }
 }
 
 #[test]
@@ -143,20 +152,29 @@ fn reasons_are_unique_and_snake_case() {
 
 #[test]
 fn invariant_49_token_faults_look_alike_to_callers() {
-    let mut faces = token_faults().into_iter().map(|fault| {
-        let rejection = Rejection::InvalidToken(fault);
-        (
-            rejection.status(),
-            rejection.problem_type(),
-            rejection.message(),
-            rejection.kind(),
-            rejection.retry_after(),
-            rejection.challenge() == Some(Challenge::InvalidToken),
-        )
-    });
-    let first = faces.next().unwrap();
-    assert_eq!(first.0, StatusCode::UNAUTHORIZED);
-    assert!(faces.all(|face| face == first));
+    // Those of proofs are told from those of tokens (RFC 9449 section 7.1), and not from each other.
+    for (of_proof, challenge) in [
+        (false, Challenge::InvalidToken),
+        (true, Challenge::InvalidProof),
+    ] {
+        let faults = token_faults().into_iter();
+        let mut faces = faults
+            .filter(|fault| fault.is_of_proof() == of_proof)
+            .map(|fault| {
+                let rejection = Rejection::InvalidToken(fault);
+                (
+                    rejection.status(),
+                    rejection.problem_type(),
+                    rejection.message(),
+                    rejection.kind(),
+                    rejection.retry_after(),
+                    rejection.challenge() == Some(challenge),
+                )
+            });
+        let first = faces.next().unwrap();
+        assert_eq!((first.0, first.5), (StatusCode::UNAUTHORIZED, true));
+        assert!(faces.all(|face| face == first));
+    }
 }
 
 #[test]
@@ -210,7 +228,12 @@ fn every_refusal_has_an_error_status_and_401_a_challenge() {
             status == StatusCode::UNAUTHORIZED,
             matches!(
                 rejection.challenge(),
-                Some(Challenge::Bare | Challenge::InvalidToken)
+                Some(
+                    Challenge::Bare
+                        | Challenge::InvalidToken
+                        | Challenge::InvalidProof
+                        | Challenge::UseNonce(_)
+                )
             ),
             "{rejection}"
         );

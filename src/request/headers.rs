@@ -1,6 +1,7 @@
 //! Header fields: one pass that keeps what is end-to-end and a client may say, and takes the rest out.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, COOKIE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -8,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::client::{client_address, is_trusted};
 use super::reserved::Kind;
-use super::{RequestRules, framing};
+use super::{Proof, RequestRules, framing};
 use crate::rejection::Malformed;
 
 #[cfg(test)]
@@ -34,6 +35,7 @@ pub(super) struct Sifted {
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
     pub(super) authorization_is_hop: bool,
+    pub(super) proof: Option<Box<Proof>>,
 }
 
 /// Takes out of `headers` what does not pass, and reads what a proxy must read.
@@ -78,7 +80,7 @@ pub(super) fn sift(
     if version == Version::HTTP_2 && sieve.cookies > 1 {
         join_cookies(headers)?;
     }
-    sieve.finish(version, client)
+    sieve.finish(version, client, rules)
 }
 
 /// White space around a value makes an HTTP/2 message malformed (RFC 9113 section 8.2.1); on HTTP/1 it is no part of the
@@ -114,6 +116,8 @@ struct Sieve {
     te_trailers: bool,
     forwarded_for: bool,
     cookies: usize,
+    proofs: usize,
+    proof: Option<HeaderValue>,
 }
 
 impl Sieve {
@@ -137,6 +141,8 @@ impl Sieve {
             te_trailers: false,
             forwarded_for: false,
             cookies: 0,
+            proofs: 0,
+            proof: None,
         }
     }
 
@@ -182,6 +188,10 @@ impl Sieve {
                 self.host = Some(value.clone());
             }
             Kind::Http2Settings => self.http2_settings = true,
+            Kind::Proof => {
+                self.proofs += 1;
+                self.proof = Some(value.clone());
+            }
             Kind::Te => {
                 self.te_trailers |=
                     tokens(value).any(|token| token.eq_ignore_ascii_case(b"trailers"));
@@ -233,7 +243,12 @@ impl Sieve {
         Ok(())
     }
 
-    fn finish(self, version: Version, client: IpAddr) -> Result<Sifted, Malformed> {
+    fn finish(
+        self,
+        version: Version,
+        client: IpAddr,
+        rules: &RequestRules,
+    ) -> Result<Sifted, Malformed> {
         let chunked = self.encodings == 1;
         if self.lengths > 1
             || self.encodings > 1
@@ -258,6 +273,10 @@ impl Sieve {
             content_length: self.content_length,
             chunked,
             authorization_is_hop: self.authorization_is_hop,
+            proof: (self.proofs > 0).then(|| {
+                let single = self.proof.filter(|_| self.proofs == 1);
+                Box::new(Proof::new(single, Arc::clone(&rules.origins)))
+            }),
         })
     }
 
@@ -304,7 +323,7 @@ fn is_plain_protocol(value: &[u8]) -> bool {
     valid && !refused.iter().any(|known| name.eq_ignore_ascii_case(known))
 }
 
-/// A comma in `Bearer` or `Basic` credentials, which are one token68, or a piece behind a comma that is no
+/// A comma in `Bearer`, `DPoP` or `Basic` credentials, which are one token68, or a piece behind a comma that is no
 /// `name=value` of the first credential's parameters (RFC 9110 section 11.4).
 fn holds_several_credentials(value: &[u8]) -> bool {
     // A token is long and nearly never holds a comma: one fast look settles it.
@@ -314,7 +333,9 @@ fn holds_several_credentials(value: &[u8]) -> bool {
     let mut pieces = value.split(|byte| *byte == b',');
     let first = pieces.next().unwrap_or_default();
     let scheme = first.split(|byte| *byte == b' ').next().unwrap_or_default();
-    let single = scheme.eq_ignore_ascii_case(b"bearer") || scheme.eq_ignore_ascii_case(b"basic");
+    let single = [&b"bearer"[..], b"basic", b"dpop"]
+        .iter()
+        .any(|known| scheme.eq_ignore_ascii_case(known));
     pieces.any(|piece| {
         let parameter = piece.trim_ascii();
         let name = parameter.split(|byte| *byte == b'=').next();

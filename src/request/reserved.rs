@@ -22,6 +22,8 @@ pub(super) enum Kind {
     Expect,
     Host,
     Http2Settings,
+    /// `DPoP`: for us alone, and read.
+    Proof,
     Te,
     TransferEncoding,
     Upgrade,
@@ -32,6 +34,7 @@ const FIXED: &[(&str, Kind)] = &[
     ("connection", Kind::Connection),
     ("content-length", Kind::ContentLength),
     ("cookie", Kind::Cookie),
+    ("dpop", Kind::Proof),
     ("expect", Kind::Expect),
     ("host", Kind::Host),
     ("http2-settings", Kind::Http2Settings),

@@ -2,3 +2,7 @@
 //! outbound mode as much as any other client.
 
 mod metadata;
+mod nonces;
+mod proofs;
+mod replays;
+mod table;

@@ -110,6 +110,7 @@ fn settings(name: &str) -> IssuerSettings {
         key_id: KeyIdRule::Required,
         token_sources: TokenSources::default(),
         token_bytes: 4096,
+        dpop: None,
     }
 }
 

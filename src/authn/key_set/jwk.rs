@@ -14,7 +14,8 @@ use crate::authn::token::is_kid;
 
 type Reason = &'static str;
 
-pub(super) fn parse(key: &Json) -> Result<Key, Reason> {
+/// Reads a key, for `only` one algorithm or for all that it is good for.
+pub(super) fn parse(key: &Json, only: Option<Algorithm>) -> Result<Key, Reason> {
     let members = key.as_object().ok_or("not an object")?;
     let text = |name| text(members, name);
     let kid = text("kid")?;
@@ -49,6 +50,7 @@ pub(super) fn parse(key: &Json) -> Result<Key, Reason> {
         .algorithms
         .iter()
         .filter(|own| alg.is_none_or(|alg| alg == **own))
+        .filter(|own| only.is_none_or(|only| only == **own))
         .map(|own| Ok((*own, (material.parse)(*own).ok_or("not a valid key")?)))
         .collect::<Result<Vec<_>, Reason>>()?;
     Ok(Key {

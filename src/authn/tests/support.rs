@@ -183,6 +183,7 @@ pub(crate) fn settings() -> IssuerSettings {
         key_id: KeyIdRule::Required,
         token_sources: TokenSources::default(),
         token_bytes: 16 * 1024,
+        dpop: None,
     }
 }
 

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use super::{Scope, keys};
 use crate::authn::{
-    Algorithm, Audiences, ClaimMappings, ClaimPath, IssuerSettings, KeyIdRule, TokenSources,
+    Algorithm, Audiences, ClaimMappings, ClaimPath, DpopSettings, IssuerSettings, KeyIdRule,
+    TokenSources,
 };
 use crate::config::node::{Node, Value};
 use crate::config::problem::Place;
 use crate::config::scalar;
-use crate::config::schema::{CLAIM_MAPPINGS, ISSUER, JWKS};
+use crate::config::schema::{CLAIM_MAPPINGS, DPOP, ISSUER, JWKS};
 use crate::config::suggest;
 use crate::config::view::View;
 use crate::jwks::KeySourceSettings;
@@ -187,6 +188,7 @@ fn issuer(
         },
         token_sources: token_sources(view),
         token_bytes,
+        dpop: dpop(view, scope),
     };
     Some((settings, keys?))
 }
@@ -314,6 +316,27 @@ fn scope_implies(view: &View<'_>) -> BTreeMap<String, Vec<String>> {
             (entry.key.clone(), implied)
         })
         .collect()
+}
+
+/// `off` is none.
+fn dpop(view: &View<'_>, scope: &mut Scope<'_>) -> Option<DpopSettings> {
+    let short = view.text("dpop");
+    let view = match short {
+        Some("off") => return None,
+        Some(_) => view.sub_default(&DPOP),
+        None => view.sub("dpop", &DPOP),
+    };
+    let mode = match short {
+        Some(mode) => mode,
+        None => view.text("mode")?,
+    };
+    Some(DpopSettings {
+        required: mode == "require",
+        algorithms: algorithms(&view, scope),
+        lifetime: view.span("lifetime"),
+        nonce: view.text("nonce") == Some("required"),
+        proofs: view.count("proofs"),
+    })
 }
 
 fn token_sources(view: &View<'_>) -> TokenSources {

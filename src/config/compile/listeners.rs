@@ -60,6 +60,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
     let upstream = view.get("upstream").and_then(|node| upstream(node, scope));
     let cors = view.sub_if("cors", &CORS).map(|view| cors(&view, scope));
     let answers = scope.answers(view.get("answers"));
+    let external_urls = metadata::external_urls(view, scope);
     let resource_metadata = view
         .sub_if("resource_metadata", &RESOURCE_METADATA)
         .and_then(|view| metadata::compile(&view, scope));
@@ -78,6 +79,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         trusted_proxies: trusted_proxies(view, scope),
         answers,
         cors,
+        external_urls,
         resource_metadata,
         tls,
         limits,

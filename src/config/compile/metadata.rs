@@ -3,8 +3,11 @@
 use http::Uri;
 
 use super::Scope;
+use crate::authn::IssuerSettings;
+use crate::authz::Policy;
 use crate::config::node::Node;
 use crate::config::view::View;
+use crate::jwks::KeySourceSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::{ResourceMetadataSettings, WELL_KNOWN};
 use crate::request::{CanonicalPath, PathAllowances};
@@ -53,6 +56,52 @@ fn is_plain(path: &str) -> bool {
     target
         .and_then(|target| CanonicalPath::parse(target).ok())
         .is_some_and(|path| path.allowance_needed() == PathAllowances::default())
+}
+
+/// `external_url`.
+pub(super) fn external_urls(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<String> {
+    for node in view.items("external_url") {
+        if node.text() == Some("*") {
+            scope.report.error_try(
+                &node.at,
+                "proofs for any URL would pass: those that were made for other services among them",
+                "name what callers write before the path: https://api.example.org",
+            );
+        }
+    }
+    view.texts("external_url")
+}
+
+/// Whoever takes proofs must know what callers call it.
+pub(super) fn origins(
+    root: &View<'_>,
+    listeners: &[ListenerSettings],
+    issuers: &[(IssuerSettings, KeySourceSettings)],
+    policy: &Policy,
+    scope: &mut Scope<'_>,
+) {
+    for listener in listeners.iter().filter(|own| own.outbound.is_none()) {
+        let used = policy.issuers_of(&listener.name);
+        let taking = issuers
+            .iter()
+            .map(|(issuer, _)| issuer)
+            .find(|issuer| issuer.dpop.is_some() && used.contains(&*issuer.name));
+        let Some(issuer) = taking.filter(|_| listener.origins().next().is_none()) else {
+            continue;
+        };
+        let own = |node: &&Node| {
+            node.get("name").and_then(Node::text).unwrap_or("inbound") == &*listener.name
+        };
+        let node = root.items("inbound").iter().find(own);
+        scope.report.error_try(
+            node.map_or_else(|| root.place("inbound"), |node| &node.at),
+            format!(
+                "`external_url` is missing: proofs (`dpop` of the issuer `{}`) name the URL that they are for",
+                issuer.name
+            ),
+            "external_url: https://api.example.org, as callers write it",
+        );
+    }
 }
 
 /// A route that speaks of a path which we answer ourselves would never see a request. Wider ones, `/**` among them, are

@@ -94,6 +94,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         trusted_proxies: Vec::new(),
         answers: None,
         cors: None,
+        external_urls: Vec::new(),
         resource_metadata: None,
         tls,
         limits,

@@ -52,6 +52,16 @@ pub(crate) static INBOUND: Block = Block {
             "{origins: [https://app.example.org]}",
         ),
         Key::new(
+            "external_url",
+            &Shape::Either(&[
+                Shape::Text(Format::Origin),
+                Shape::List(&Shape::Text(Format::Origin)),
+            ]),
+            Optional,
+            "Scheme, host and port that callers know the listener by, or several of them: the URL that a DPoP proof is for begins with one. `Host` and `X-Forwarded-Proto` do not count, for they are a caller's word. When absent that of `resource_metadata`.",
+            "https://api.example.org",
+        ),
+        Key::new(
             "resource_metadata",
             &Shape::Block(&RESOURCE_METADATA),
             Optional,

@@ -120,6 +120,65 @@ pub(crate) static ISSUER: Block = Block {
             "Where tokens of this issuer may stand beside `Authorization: Bearer`: the password of Basic, or `Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.…`.",
             "[websocket_protocol]",
         ),
+        Key::new(
+            "dpop",
+            &Shape::Either(&[
+                Shape::Words(&["off", "accept", "require"]),
+                Shape::Block(&DPOP),
+            ]),
+            Default("off"),
+            "Tokens that are bound to a key of their holder (DPoP, RFC 9449): `accept` takes them with a proof, beside tokens that are bound to nothing; `require` takes nothing else; `off` refuses them. A bound token never passes as a plain bearer. Listeners then need `external_url`, or `resource_metadata`.",
+            "require",
+        ),
+    ],
+};
+
+/// `dpop` where it needs more than a word.
+pub(crate) static DPOP: Block = Block {
+    name: "dpop",
+    doc: "Which proofs are taken (RFC 9449). Each is taken once: used ones are remembered, by all workers, until they are too old.",
+    keys: &[
+        Key::new(
+            "mode",
+            &Shape::Words(&["accept", "require"]),
+            Required,
+            "As the short form.",
+            "require",
+        ),
+        Key::new(
+            "algorithms",
+            &Shape::List(&VISIBLE),
+            Default("ES256, ES384, EdDSA, Ed25519, RS256, PS256"),
+            "Accepted signature algorithms of proofs; the names are those of `algorithms` of an issuer.",
+            "[ES256]",
+        ),
+        Key::new(
+            "lifetime",
+            &Shape::Text(Format::Duration {
+                least: 5000,
+                most: 600,
+            }),
+            Default("60s"),
+            "How long a proof is taken after its `iat`. One from the future is taken within the issuer's `leeway`.",
+            "30s",
+        ),
+        Key::new(
+            "nonce",
+            &Shape::Words(&["none", "required"]),
+            Default("none"),
+            "Whether a proof must have a nonce of ours, which its client gets with a 401. It changes every two minutes, and is taken for two more; another process has others. Without one, what another replica or the process before a restart has taken can be taken once more within `lifetime`.",
+            "required",
+        ),
+        Key::new(
+            "proofs",
+            &Shape::Number {
+                least: 16,
+                most: 16_777_216,
+            },
+            Default("262144"),
+            "About how many used proofs are remembered at once, at some 60 bytes each; then 503 until the oldest have ended. Requests with proofs per second times `lifetime` is what is needed.",
+            "100000",
+        ),
     ],
 };
 

@@ -97,3 +97,103 @@ fn a_route_and_metadata_do_not_own_one_path() {
     let without = and(&format!("  - {{path: {own}, allow: anyone}}"));
     Place::new().load(&without).unwrap();
 }
+
+/// A document whose issuer says this of proofs, on a listener with this key.
+fn dpop(key: &str, dpop: &str) -> String {
+    let text = if key.is_empty() {
+        MINIMAL.to_owned()
+    } else {
+        listener(key, "")
+    };
+    text.replacen(
+        "    audiences: [api]\n",
+        &format!("    audiences: [api]\n    dpop: {dpop}\n"),
+        1,
+    )
+}
+
+#[test]
+fn proofs_are_for_a_url_that_is_known() {
+    let missing = "inbound: `external_url` is missing: proofs (`dpop` of the issuer `dls`)";
+    refused(&[
+        (dpop("", "accept"), missing),
+        (dpop("", "{mode: require}"), missing),
+        (
+            dpop("external_url: \"*\"", "accept"),
+            "inbound.external_url: proofs for any URL would pass",
+        ),
+        (
+            dpop("external_url: https://api.example.org/v1", "accept"),
+            "no path and no trailing slash",
+        ),
+        (
+            dpop("external_url: api.example.org", "accept"),
+            "inbound.external_url",
+        ),
+        (
+            dpop("external_url: []", "accept"),
+            "inbound.external_url: must not be empty",
+        ),
+    ]);
+}
+
+#[test]
+fn proofs_are_described_in_full_or_by_a_word() {
+    let url = "external_url: https://api.example.org";
+    refused(&[
+        (dpop(url, "on"), "issuers[0].dpop"),
+        (dpop(url, "{}"), "issuers[0].dpop"),
+        (
+            dpop(url, "{algorithms: [ES256]}"),
+            "issuers[0].dpop: `mode` is missing",
+        ),
+        (dpop(url, "{mode: off}"), "issuers[0].dpop.mode"),
+        (
+            dpop(url, "{mode: accept, algorithms: [HS256]}"),
+            "issuers[0].dpop.algorithms[0]: `HS256` is a MAC",
+        ),
+        (
+            dpop(url, "{mode: accept, algorithms: [none]}"),
+            "anybody could write such a token",
+        ),
+        (
+            dpop(url, "{mode: accept, lifetime: 11m}"),
+            "issuers[0].dpop.lifetime: must be at most 10m",
+        ),
+        (
+            dpop(url, "{mode: accept, nonce: maybe}"),
+            "issuers[0].dpop.nonce",
+        ),
+        (
+            dpop(url, "{mode: accept, proofs: 0}"),
+            "issuers[0].dpop.proofs",
+        ),
+    ]);
+    for (key, mode) in [
+        (url, "accept"),
+        (url, "{mode: require, nonce: required}"),
+        (
+            "external_url: [https://a.example.org, http://b.internal:8080]",
+            "require",
+        ),
+        (
+            "resource_metadata: {resource: https://api.example.org/v1}",
+            "require",
+        ),
+        ("", "off"),
+        // Nobody takes proofs there.
+        (url, "off"),
+    ] {
+        let problems = Place::new().problems(&dpop(key, mode));
+        assert!(problems.is_empty(), "{problems:?}");
+    }
+    let settings = |text: &str| {
+        let config = Place::new().load(&dpop(url, text)).unwrap();
+        config.issuers[0].0.dpop.clone().unwrap()
+    };
+    let short = settings("require");
+    assert_eq!(short, settings("{mode: require}"));
+    assert!(short.required && !short.nonce);
+    assert_eq!(short.lifetime.as_secs(), 60);
+    assert_eq!((short.algorithms.len(), short.proofs), (6, 262_144));
+}

@@ -136,5 +136,6 @@ fn issuer_settings(name: &str) -> IssuerSettings {
         key_id: KeyIdRule::Required,
         token_sources: TokenSources::default(),
         token_bytes: 16 * 1024,
+        dpop: None,
     }
 }

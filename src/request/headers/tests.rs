@@ -15,7 +15,7 @@ fn fields(rows: &[(&str, &str)]) -> HeaderMap {
 fn rules() -> RequestRules {
     RequestRules {
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
-        reserved: std::sync::Arc::new(ReservedNames::new([HeaderName::from_static("x-auth-sub")])),
+        reserved: Arc::new(ReservedNames::new([HeaderName::from_static("x-auth-sub")])),
         ..RequestRules::default()
     }
 }
@@ -85,7 +85,7 @@ fn invariant_19_no_client_value_survives_under_a_reserved_name_in_any_spelling()
 fn invariant_19_reserving_what_a_trusted_proxy_may_set_reserves_it_from_that_proxy_too() {
     let mut map = fields(&[("x-real-ip", "1.2.3.4"), ("authorization", "Bearer a")]);
     let rules = RequestRules {
-        reserved: std::sync::Arc::new(ReservedNames::new([
+        reserved: Arc::new(ReservedNames::new([
             HeaderName::from_static("x-real-ip"),
             AUTHORIZATION,
         ])),
@@ -104,7 +104,7 @@ fn invariant_19_reserving_what_a_trusted_proxy_may_set_reserves_it_from_that_pro
 #[test]
 fn invariant_19_a_trusted_proxy_passes_no_other_spelling_of_an_x_forwarded_identity_header() {
     let rules = RequestRules {
-        reserved: std::sync::Arc::new(ReservedNames::new([HeaderName::from_static(
+        reserved: Arc::new(ReservedNames::new([HeaderName::from_static(
             "x-forwarded-user-id",
         )])),
         ..rules()
