@@ -26,6 +26,8 @@ mod bed_tests;
 #[cfg(test)]
 mod caps;
 #[cfg(test)]
+mod credentials;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod docs;

@@ -5,14 +5,16 @@ use crate::credential::{ClientAuthentication, TokenEndpoint};
 
 const GOOD: &str = "credentials: {agent: {token_endpoint: {url: https://id.example.org/token}, client_id: agent, client_authentication: {client_secret_basic: {file: client-secret}}}}";
 
+const USED: &str = "outbound: {name: out, listen: 127.0.0.1:0, upstream: https://usage.example.org, credential: agent, paths: [/**]}";
+
 fn good() -> String {
-    and(GOOD)
+    and(&format!("{GOOD}\n{USED}"))
 }
 
 /// [`GOOD`] with `old` replaced.
 fn but(old: &str, new: &str) -> String {
     assert!(GOOD.contains(old), "{old}");
-    and(&GOOD.replacen(old, new, 1))
+    and(&format!("{}\n{USED}", GOOD.replacen(old, new, 1)))
 }
 
 const BASIC: &str = "{client_secret_basic: {file: client-secret}}";
