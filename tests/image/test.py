@@ -8,6 +8,7 @@ Builds the image with buildah, looks at its layers, unpacks them, and runs the p
 tests/python/requirements.txt. Says loudly when it must skip. Loopback only; ends everything that it started.
 """
 
+import datetime
 import hashlib
 import http.client
 import http.server
@@ -16,6 +17,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -28,7 +31,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 OCI = ROOT / "target/image/oci"
 USER = 65532
-MOST_BYTES = 15_000_000
+# What is shipped (the profile dist) is about 2 MB smaller than the release build that CI tries it with: 10.5 and 12.6 MB before both
+# are linked statically.
+MOST_BYTES = {"dist": 15_000_000, "release": 17_000_000}
 
 
 def skip(why):
@@ -43,6 +48,8 @@ if not shutil.which("buildah"):
     skip("no buildah here")
 try:
     import jwt
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 except ImportError as error:
     skip(f"no Python here that has tests/python/requirements.txt ({error})")
@@ -90,8 +97,6 @@ def get(port, path, headers=None):
 
 
 def free_ports(count):
-    import socket
-
     sockets = [socket.socket() for _ in range(count)]
     try:
         for one in sockets:
@@ -180,7 +185,7 @@ def test_the_image_is_small_and_holds_nothing_else():
     assert set(files) == {"usr/local/bin/countersign", "etc/ssl/certs/ca-certificates.crt"}, files
     assert directories <= {"usr", "usr/local", "usr/local/bin", "etc", "etc/ssl", "etc/ssl/certs"}, directories
     size = sum(files.values())
-    assert size < MOST_BYTES, f"{size} bytes"
+    assert size < MOST_BYTES[BINARY.parent.name], f"{size} bytes"
     print(f"   {size / 1e6:.1f} MB, {sum(layer['size'] for layer in image['layers']) / 1e6:.1f} MB compressed")
 
 
@@ -315,6 +320,139 @@ def test_the_charts_own_test_fetches_readiness_through_a_proxy():
     finally:
         root.close()
         ready.shutdown()
+
+
+VOLUMES = """
+workers: 1
+inbound:
+  listen: 127.0.0.1:{inbound}
+  upstream: http://127.0.0.1:{upstream}
+  tls: {{certificate: {{file: /run/countersign/tls/tls.crt}}, key: {{file: /run/countersign/tls/tls.key}}}}
+admin: {{listen: 127.0.0.1:{admin}}}
+issuers:
+  - {{name: pinned, issuer: "https://id.test", jwks: {{file: jwks.json}}, audiences: [api]}}
+identity:
+  assertion: {{audience: api, key: {{file: /run/countersign/assertion/assertion.pem}}}}
+callers: {{known: {{issuer: pinned}}}}
+routes:
+  - {{path: /orders, allow: known}}
+  - {{path: /extra, allow: {extra}}}
+log: {{access: none}}
+"""
+
+
+class Volume:
+    """A ConfigMap or Secret as the kubelet mounts it: files lead through `..data`, which is swapped in one step."""
+
+    def __init__(self, path):
+        self.path = path
+        self.count = 0
+        path.mkdir(parents=True, exist_ok=True)
+
+    def publish(self, files):
+        self.count += 1
+        folder = self.path / f"..{self.count}"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+            if self.count == 1:
+                (self.path / name).symlink_to(f"..data/{name}")
+        (self.path / "..data_tmp").symlink_to(folder.name)
+        (self.path / "..data_tmp").rename(self.path / "..data")
+
+
+class Keys:
+    """What a rotation brings: a key of the issuer, a certificate, a signing key."""
+
+    def __init__(self, serial):
+        self.kid = f"key-{serial}"
+        self.issuer, self.signing, tls = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "api.test")])
+        now = datetime.datetime.now(datetime.timezone.utc)
+        self.certificate = (
+            x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(tls.public_key())
+            .serial_number(serial).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(tls, hashes.SHA256())
+        )
+        self.tls = {"tls.crt": self.certificate.public_bytes(serialization.Encoding.PEM), "tls.key": pem(tls)}
+
+    def jwks(self):
+        jwk = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(self.issuer.public_key()))
+        return json.dumps({"keys": [jwk | {"kid": self.kid, "alg": "ES256", "use": "sig"}]})
+
+    def token(self):
+        now = int(time.time())
+        return jwt.encode({"iss": "https://id.test", "sub": "alice", "aud": "api", "iat": now, "exp": now + 300}, self.issuer, "ES256", {"kid": self.kid})
+
+
+def pem(key):
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+
+
+def tls_get(port, path, token=None):
+    """Status, and the certificate that was shown."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=10, context=context)
+    try:
+        connection.request("GET", path, headers={"authorization": f"Bearer {token}"} if token else {})
+        certificate = connection.sock.getpeercert(True)
+        return connection.getresponse().status, certificate
+    finally:
+        connection.close()
+
+
+def eventually(what, holds):
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, f"not within a minute: {what}"
+        time.sleep(0.05)
+
+
+def test_the_kubelets_swaps_are_seen_all_at_once_without_a_restart():
+    upstream = Server({"/orders": {}, "/extra": {}})
+    inbound, admin = free_ports(2)
+    old, new = Keys(1), Keys(2)
+    root = Root()
+    try:
+        config = Volume(root.config)
+        tls, assertion = (Volume(root.path / "run/countersign" / name) for name in ("tls", "assertion"))
+
+        def text(extra):
+            return VOLUMES.format(inbound=inbound, admin=admin, upstream=upstream.port, extra=extra)
+
+        config.publish({"countersign.yaml": text("nobody"), "jwks.json": old.jwks()})
+        tls.publish(old.tls)
+        assertion.publish({"assertion.pem": pem(old.signing)})
+        program = root.start("run")
+        events = Lines(program.stdout)
+        events.wait_for("proxy.started")
+
+        def seen(keys):
+            """Whether all of it is of these keys."""
+            status, certificate = tls_get(inbound, "/orders", keys.token())
+            if status != 200 or certificate != keys.certificate.public_bytes(serialization.Encoding.DER):
+                return False
+            statement = upstream.seen[-1][1]["x-auth-assertion"]
+            try:
+                return jwt.decode(statement, keys.signing.public_key(), ["ES256"], audience="api")["sub"] == "alice"
+            except jwt.InvalidSignatureError:
+                return False
+
+        assert seen(old) and not seen(new)
+        assert tls_get(inbound, "/extra")[0] == 403
+        config.publish({"countersign.yaml": text("anyone"), "jwks.json": new.jwks()})
+        tls.publish(new.tls)
+        assertion.publish({"assertion.pem": pem(new.signing)})
+        eventually("keys, certificate and signing key are new", lambda: seen(new))
+        eventually("the policy is new", lambda: tls_get(inbound, "/extra")[0] == 200)
+        assert tls_get(inbound, "/orders", old.token())[0] == 401, "a withdrawn key still opens"
+        # One that is wrong changes nothing.
+        config.publish({"countersign.yaml": text("anyone").replace("upstream:", "upstrem:"), "jwks.json": new.jwks()})
+        events.wait_for("config.rejected")
+        assert seen(new) and program.poll() is None
+    finally:
+        root.close()
+        upstream.shutdown()
 
 
 class Lines:

@@ -6,231 +6,24 @@ at, or fails with words.
 """
 
 import copy
-import datetime
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from functools import cache
 from pathlib import Path
 
 import helm_python as helm
-import kubernetes_validate.utils as schemas
 import yaml
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from monitoring import test_alerts, test_metrics  # noqa: F401 (by name, below)
+from objects import consistent, look, ours, pods, restricted, validator, versions
+from rendering import (
+    CHARTS, EXAMPLES, PROGRAM, ROOT, Strict, chart, check, configuration, examples, folder, load, render, values_of,
+)
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent.parent
-CHARTS = ROOT / "charts"
-EXAMPLES = CHARTS / "examples"
-PROGRAM = os.environ.get("COUNTERSIGN", str(ROOT / "target/debug/countersign"))
-# What mounts hold in a cluster.
-SECRETS = {
-    "assertion.pem": (ROOT / "tests/fixtures/keys/es256-1.pem").read_bytes(),
-    "client-secret": b"only for this test",
-    "token": b"e30.e30.e30",
-}
 # Kinds that come with operators: no Kubernetes schema has them; crds.mjs looks at them.
 CUSTOM = {"PodMonitor", "ServiceMonitor", "PrometheusRule", "HTTPRoute"}
-
-
-@cache
-def secret(name):
-    if name in SECRETS:
-        return SECRETS[name]
-    # tls.crt and tls.key, as cert-manager would bring them.
-    key = ec.generate_private_key(ec.SECP256R1())
-    now = datetime.datetime.now(datetime.timezone.utc)
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "smartem.test")])
-    certificate = (
-        x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-        .serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
-    )
-    SECRETS["tls.crt"] = certificate.public_bytes(serialization.Encoding.PEM)
-    SECRETS["tls.key"] = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return SECRETS[name]
-
-
-class Strict(yaml.SafeLoader):
-    """YAML without duplicate keys, as the API server wants it."""
-
-
-def mapping(loader, node):
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    assert len(keys) == len(set(keys)), f"duplicate keys: {keys}"
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-Strict.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-
-
-def load(path):
-    return yaml.safe_load((HERE / path).read_text())
-
-
-@cache
-def chart(folder):
-    return helm.Chart.load(folder)
-
-
-def folder(example):
-    return CHARTS / "countersign" if example == "standalone" else EXAMPLES / "app"
-
-
-def lay(over, under):
-    """As Helm lays values over values: mappings merge, the rest replaces."""
-    if not (isinstance(over, dict) and isinstance(under, dict)):
-        return over
-    merged = under | {key: lay(value, under[key]) if key in under else value for key, value in over.items()}
-    return {key: value for key, value in merged.items() if value is not None}
-
-
-def values_of(row):
-    """The example's values, with the row's laid over."""
-    values = yaml.safe_load((EXAMPLES / f"{row['of']}.yaml").read_text())
-    sidecar = row["of"] != "standalone"
-    own = values["countersign-sidecar"] if sidecar else values
-    for key in row.get("drop", []):
-        own.pop(key)
-    own = lay(row.get("values", {}), own)
-    if row.get("text"):
-        # What the chart adds to a mapping, a text has to say itself.
-        config = own.pop("config") | {"probes": {"listen": "0.0.0.0:9091", "serve": ["livez"]}}
-        own["configText"] = "# as it is\n" + yaml.safe_dump(config) + "end: true\n"
-    return values | {"countersign-sidecar": own} if sidecar else own
-
-
-def render(row):
-    """All objects of a row, by kind and name."""
-    texts = chart(folder(row["of"])).render(values_of(row), name=row["of"], namespace="prod")
-    objects = {}
-    for path, text in texts.items():
-        if path.endswith(".txt"):
-            assert "Countersign stands before" in text, text
-            continue
-        for document in yaml.load_all(text, Loader=Strict):
-            if document:
-                key = f"{document['kind']} {document['metadata']['name']}"
-                assert key not in objects, f"twice: {key}"
-                objects[key] = document
-    return objects
-
-
-def configuration(objects):
-    (found,) = [one for one in objects.values() if "countersign.yaml" in one.get("data", {})]
-    return found["data"]
-
-
-@cache
-def definitions(version):
-    return Resource.from_contents(schemas.schema_contents(f"kubernetes-json-schema/v{version}-local-strict/_definitions.json", version))
-
-
-@cache
-def validator(version, kind, api):
-    """What `kubernetes_validate.validate` does, but made once for each kind."""
-    group = re.sub(r"^([^./]*)(?:\.[^/]*)?/", r"\1-", api)
-    schema = schemas.schema_contents(f"kubernetes-json-schema/v{version}-local-strict/{kind.lower()}-{group}.json", version)
-    return Draft202012Validator(schema, registry=definitions(version) @ (Resource.from_contents(schema) @ Registry()))
-
-
-def versions():
-    found = [one for one in schemas.all_versions() if "strict" not in one and tuple(map(int, one.split(".")[:2])) >= (1, 29)]
-    assert found[0] == "1.29.0" and len(found) >= 9, found
-    return found
-
-
-def look(objects, path):
-    """What stands at `Kind.path`, or `config.path`; `absent` where nothing does."""
-    kind, *rest = path.split(".")
-    if kind == "config":
-        here = yaml.safe_load(configuration(objects)["countersign.yaml"])
-    else:
-        here = objects[min((key for key in objects if key.startswith(kind + " ")), key=len)]
-    # Keys of labels have dots, too.
-    for key in re.findall(r"[^.]+", ".".join(rest)):
-        if isinstance(here, list):
-            here = here[int(key)] if int(key) < len(here) else "absent"
-        elif isinstance(here, dict):
-            here = here.get(key, "absent")
-        else:
-            return "absent"
-    return here
-
-
-def pods(objects):
-    for key, one in objects.items():
-        if one["kind"] == "Pod":
-            yield key, one["spec"]
-        elif one["kind"] == "Deployment":
-            yield key, one["spec"]["template"]["spec"]
-
-
-def restricted(spec):
-    """What the Pod Security Standard `restricted` finds wrong with a pod."""
-    for key in ("hostNetwork", "hostPID", "hostIPC"):
-        if spec.get(key):
-            yield key
-    allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
-    for volume in spec.get("volumes") or []:
-        if not set(volume) - {"name"} <= allowed:
-            yield f"volume {volume}"
-    pod = spec.get("securityContext", {})
-    for container in (spec.get("initContainers") or []) + spec["containers"]:
-        own = container.get("securityContext", {})
-        name = container["name"]
-        if own.get("privileged"):
-            yield f"{name}: privileged"
-        if own.get("allowPrivilegeEscalation") is not False:
-            yield f"{name}: allowPrivilegeEscalation"
-        if own.get("capabilities", {}).get("drop") != ["ALL"] or own.get("capabilities", {}).get("add"):
-            yield f"{name}: capabilities"
-        if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
-            yield f"{name}: runAsNonRoot"
-        if own.get("runAsUser", pod.get("runAsUser")) == 0:
-            yield f"{name}: runAsUser"
-        if own.get("seccompProfile", pod.get("seccompProfile", {})).get("type") not in ("RuntimeDefault", "Localhost"):
-            yield f"{name}: seccompProfile"
-        if any(port.get("hostPort") for port in container.get("ports", [])):
-            yield f"{name}: hostPort"
-        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-            if "host" in container.get(probe, {}).get("httpGet", {}):
-                yield f"{name}: {probe} names a host"
-
-
-def ours(spec):
-    """What holds for our own containers beyond `restricted`."""
-    for container in (spec.get("initContainers") or []) + spec["containers"]:
-        if "countersign" in container["image"].split("/")[-1]:
-            own = container["securityContext"]
-            assert own["readOnlyRootFilesystem"] is True and own["runAsUser"] == own["runAsGroup"] == 65532, own
-            assert "cpu" not in container["resources"]["limits"] and "memory" in container["resources"]["limits"], container["resources"]
-            assert "cpu" in container["resources"]["requests"], container["resources"]
-
-
-def check(data, where):
-    """`countersign check` on a configuration as it is mounted, with mounts that stand where they do not here."""
-    with tempfile.TemporaryDirectory() as place:
-        place = Path(place)
-        mounts = place / "run"
-        text = data["countersign.yaml"]
-        for path in set(re.findall(r"/run/countersign/[-\w]+/[-.\w]+", text)):
-            here = mounts / path.removeprefix("/run/countersign/")
-            here.parent.mkdir(parents=True, exist_ok=True)
-            here.write_bytes(secret(here.name))
-            here.chmod(0o400)
-        text = text.replace("/run/countersign/", f"{mounts}/").replace("/var/lib/countersign/", f"{place}/")
-        for name, content in (data | {"countersign.yaml": text}).items():
-            (place / name).write_text(content)
-        done = subprocess.run([PROGRAM, "check", place / "countersign.yaml"], capture_output=True, text=True)
-        assert done.returncode == 0 and "warning" not in done.stderr, f"{where}: {done.stdout}{done.stderr}"
 
 
 def test_lint():
@@ -252,10 +45,6 @@ def test_lint():
         report = helm.lint(f"{place}/countersign", values_of({"of": "standalone"}), strict=True)
         assert report["errors"], report
     return looked
-
-
-def examples():
-    return sorted(path.stem for path in EXAMPLES.glob("*.yaml"))
 
 
 def test_switches():
@@ -301,51 +90,6 @@ def test_custom():
     different = {json.dumps(one, sort_keys=True) for one in objects}
     print(f"[{','.join(sorted(different))}]")
     return len(different)
-
-
-def consistent(name, objects):
-    """What names one another fits together."""
-    deployment = next(one for one in objects.values() if one["kind"] == "Deployment")
-    labels = deployment["spec"]["template"]["metadata"]["labels"]
-    spec = deployment["spec"]["template"]["spec"]
-    containers = (spec.get("initContainers") or []) + spec["containers"]
-    proxy = next(one for one in containers if one["name"] == "countersign")
-    ports = {one["containerPort"] for one in proxy["ports"]}
-    config = yaml.safe_load(configuration(objects)["countersign.yaml"])
-    inbound = config.get("inbound", [])
-    inbound = inbound if isinstance(inbound, list) else [inbound]
-    listening = {int(one["listen"].rsplit(":", 1)[1]) for one in inbound if not one["listen"].startswith("127.")}
-    assert ports == listening | {int(config["probes"]["listen"].rsplit(":", 1)[1])}, f"{name}: {ports}"
-    selected = labels | {"app": "smartem"} if name == "names and labels" else labels
-    for one in objects.values():
-        spec = one.get("spec", {})
-        if one["kind"] == "Service":
-            assert spec["selector"].items() <= selected.items(), f"{name}: {one['metadata']['name']} selects other pods"
-            assert {port["targetPort"] for port in spec["ports"]} <= ports, f"{name}: {spec['ports']}"
-        if one["kind"] == "NetworkPolicy":
-            assert spec["podSelector"]["matchLabels"].items() <= selected.items(), name
-            let = {port["port"] for rule in spec["ingress"] for port in rule["ports"]}
-            assert let == ports, f"{name}: the NetworkPolicy lets in {let}, the proxy listens on {ports}"
-            assert all(rule.get("ports") for rule in spec["ingress"]), f"{name}: a rule without ports"
-        if one["kind"] == "ServiceMonitor":
-            services = [other for other in objects.values() if other["kind"] == "Service"]
-            (found,) = [other for other in services if spec["selector"]["matchLabels"].items() <= other["metadata"].get("labels", {}).items()]
-            assert spec["endpoints"][0]["port"] in {port["name"] for port in found["spec"]["ports"]}
-        if one["kind"] == "PodMonitor":
-            assert spec["selector"]["matchLabels"].items() <= selected.items(), name
-            assert spec["podMetricsEndpoints"][0]["port"] in {port["name"] for port in proxy["ports"]}
-        if one["kind"] == "Pod":
-            # Neither the Service nor the NetworkPolicy takes the test for one of the application's pods.
-            policy = next((other for other in objects.values() if other["kind"] == "NetworkPolicy"), None)
-            if policy:
-                assert not policy["spec"]["podSelector"]["matchLabels"].items() <= one["metadata"]["labels"].items(), name
-    drain = config.get("drain", {})
-    assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > sum(map(seconds, drain.values())), name
-
-
-def seconds(duration):
-    factors = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-    return sum(int(number) * factors[unit] for number, unit in re.findall(r"(\d+)(ms|s|m|h|d)", duration))
 
 
 def test_packages():
@@ -415,88 +159,6 @@ def test_examples():
     package = re.search(r'^version = "(.+)"', (ROOT / "Cargo.toml").read_text(), re.M)[1]
     assert versions == {(package, package)} and tag == package, versions
     return 4
-
-
-def groups(example):
-    return [group for one in render({"of": example}).values() if one["kind"] == "PrometheusRule" for group in one["spec"]["groups"]]
-
-
-def dashboard(example):
-    """What the panels of a dashboard ask."""
-    for one in render({"of": example}).values():
-        for name, text in (one.get("data") or {}).items():
-            if name.endswith(".json") and "panels" in text:
-                found = json.loads(text)
-                assert found["title"] and found["uid"] and len(found["panels"]) > 10
-                yield from (target["expr"] for panel in found["panels"] for target in panel["targets"])
-
-
-def test_metrics():
-    """Every series that rules and dashboard ask for is one that /metrics (on standard input) has, labels included."""
-    exported = {}
-    for name, labels in re.findall(r"^(\w+)(?:\{(.*)\})? \S+$", sys.stdin.read(), re.M):
-        exported.setdefault(name, set()).update(re.findall(r'(\w+)="', labels))
-    asked = set()
-    for example in ("smartem", "standalone"):
-        for expression in [rule["expr"] for group in groups(example) for rule in group["rules"]] + list(dashboard(example)):
-            series = re.findall(r"\b([a-z]+_\w+)\{([^}]*)\}", expression)
-            assert series, f"no series in {expression}"
-            by = {label.strip() for names in re.findall(r"\b(?:by|on) \(([^)]*)\)", expression) for label in names.split(",")}
-            for name, selector in series:
-                assert name in exported, f"{name} is not exported: {expression}"
-                assert 'job="' in selector and 'namespace="' in selector, expression
-                # A selector's labels, and what it is summed by.
-                strange = (set(re.findall(r'(\w+)(?:=|!=|=~|!~)"', selector)) | by) - exported[name] - {"namespace", "job", "pod"}
-                assert not strange, f"{name} has no label {strange}: {expression}"
-                asked.add(name)
-    return len(asked)
-
-
-def test_alerts():
-    """alerts.yaml, row by row, by Prometheus' own tool: each alert fires, and does not. Expressions of the dashboard parse."""
-    tool = shutil.which("promtool", path=f"{ROOT / 'target/ci-tools/bin'}:{os.environ['PATH']}")
-    if not tool:
-        return skipped("no promtool")
-    rows = load("alerts.yaml")
-    rules = groups("smartem")
-    assert [row["alert"] for row in rows] == [rule["alert"] for group in rules for rule in group["rules"]], "a row for each alert"
-    asked = [{"record": f"panel:{at}", "expr": expression.replace("$__rate_interval", "5m")} for at, expression in enumerate(dashboard("smartem"))]
-    ours = {"namespace": "prod", "job": "smartem-app-countersign", "pod": "smartem-1"}
-    tests = []
-    for row in rows:
-        rule = next(rule for group in rules for rule in group["rules"] if rule["alert"] == row["alert"])
-        # What the expression does not sum away is kept.
-        kept = {} if "sum by" in rule["expr"] else ours
-        for series, others, alerts in (
-            (row["fires"], ours, [{"exp_labels": kept | row["labels"]}]),
-            (row["silent"], ours, []),
-            (row["fires"], ours | {"job": "other-app-countersign"}, []),
-            (row["fires"], ours | {"namespace": "other"}, []),
-        ):
-            more = ",".join(f'{name}="{value}"' for name, value in others.items())
-            named = {name[:-1] + f",{more}}}" if name.endswith("}") else f"{name}{{{more}}}": values for name, values in series.items()}
-            tests.append({
-                "interval": "1m",
-                "input_series": [{"series": name, "values": values} for name, values in named.items()],
-                "alert_rule_test": [{"eval_time": row["at"], "alertname": row["alert"], "exp_alerts": alerts}],
-            })
-    with tempfile.TemporaryDirectory() as place:
-        # Their texts are checked as they are, and left out where alerts are compared as a whole.
-        whole, bare, cases = (Path(place, name) for name in ("whole.yaml", "bare.yaml", "tests.yaml"))
-        whole.write_text(yaml.safe_dump({"groups": rules + [{"name": "dashboard", "rules": asked}]}))
-        for rule in (rule for group in rules for rule in group["rules"]):
-            assert rule.pop("annotations")["summary"]
-        bare.write_text(yaml.safe_dump({"groups": rules}))
-        cases.write_text(yaml.safe_dump({"rule_files": [str(bare)], "evaluation_interval": "5m", "tests": tests}))
-        for command in (["check", "rules", whole], ["test", "rules", cases]):
-            done = subprocess.run([tool, *command], capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
-    return len(tests)
-
-
-def skipped(why):
-    """Nothing was looked at; the caller decides whether it may be so."""
-    return f"skipped: {why}"
 
 
 def test_dockerfile():
