@@ -21,6 +21,7 @@ mod cell;
 mod client;
 mod error;
 mod handle;
+mod proof;
 mod request;
 mod state;
 mod status;
@@ -43,6 +44,8 @@ pub use attached::Attached;
 pub use cell::{AccessToken, CredentialCell};
 pub use error::{TokenError, hint};
 pub use handle::{CredentialKeeper, Credentials, Prepared};
+pub(crate) use proof::{DPOP, DPOP_NONCE, nonce};
+pub use proof::{ProofKey, ProofKeySettings};
 pub use status::{CredentialHealth, CredentialStatus};
 
 /// Longest that a request waits for a token.
@@ -77,6 +80,8 @@ pub struct CredentialSettings {
     pub audience: Option<String>,
     /// `resource` (RFC 8707).
     pub resources: Vec<String>,
+    /// The key that tokens are bound to (RFC 9449); `None`: bearer tokens.
+    pub dpop: Option<ProofKeySettings>,
     /// A token is replaced that long before its end, or at a share of a short lifetime.
     pub refresh_before: Duration,
     /// Limit of one attempt, discovery included.
@@ -99,6 +104,13 @@ pub enum TokenEndpoint {
     },
     /// The URL itself.
     Url(String),
+    /// Where the resource itself says that its tokens come from (RFC 9728).
+    Pair {
+        /// The resource's identifier, an URL.
+        resource: String,
+        /// The issuers that may be believed.
+        issuers: Vec<String>,
+    },
 }
 
 /// How a client shows who it is.
@@ -170,8 +182,10 @@ pub(crate) async fn request_once(
     settings: &CredentialSettings,
     clock: &crate::clock::Clock,
 ) -> Result<Granted, TokenError> {
+    let key = settings.dpop.as_ref().map(ProofKeySettings::key);
+    let key = key.transpose().map_err(|_| TokenError::Internal)?;
     let mut way = request::Way::default();
-    way.ask(settings, clock)
+    way.ask(settings, key.as_ref(), clock)
         .await
         .map_err(|failure| failure.error)
 }
@@ -195,5 +209,10 @@ impl CredentialSettings {
             && self.scopes == other.scopes
             && self.audience == other.audience
             && self.resources == other.resources
+            && match (&self.dpop, &other.dpop) {
+                (None, None) => true,
+                (Some(one), Some(other)) => one.same_key(other),
+                _ => false,
+            }
     }
 }

@@ -17,8 +17,10 @@ use crate::config::Secret;
 mod discovery;
 #[cfg(test)]
 pub(crate) mod idp;
+mod resource;
 
 pub(crate) use discovery::Discovery;
+pub(crate) use resource::ResourceDiscovery;
 
 /// Most bytes of a document.
 pub(crate) const DOCUMENT_BYTES: usize = 256 * 1024;

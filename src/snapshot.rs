@@ -70,6 +70,10 @@ pub struct Outbound {
     pub replay_body: usize,
     /// Where absolute redirects to the upstream lead back to the listener: what they are recognised by.
     pub rewrite_location: Option<Origin>,
+    /// What the upstream wants to see repeated in proofs (RFC 9449 section 9).
+    pub nonce: arc_swap::ArcSwapOption<String>,
+    /// Scheme, host and port of the upstream, as proofs name it.
+    pub origin: Box<str>,
     /// What the upstream is told as `Host`, whatever the caller says.
     pub authority: HeaderValue,
 }

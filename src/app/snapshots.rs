@@ -130,6 +130,8 @@ fn outbound(
         reach: Arc::clone(&own.reach),
         replay_body: own.replay_body,
         authority: origin.authority(),
+        nonce: arc_swap::ArcSwapOption::default(),
+        origin: origin.to_string().into(),
         rewrite_location: own.rewrite_location.then_some(origin),
     })
 }

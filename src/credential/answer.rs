@@ -47,21 +47,36 @@ struct Members<'a> {
     error_description: Option<&'a RawValue>,
 }
 
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A bearer token.
+    Bearer,
+    /// One that is bound to a key (RFC 9449 section 5).
+    Bound,
+}
+
 /// Reads an answer. `secrets` are what the request held: a description that repeats some of one is not passed on.
 pub(crate) fn read(
     fetched: &Fetched,
+    kind: Kind,
     secrets: &[&[u8]],
     now: UnixTime,
 ) -> Result<Granted, Failure> {
     let status = fetched.status.as_u16();
-    let outcome = parse(fetched, status, secrets);
+    let outcome = parse(fetched, kind, status, secrets);
     outcome.map_err(|error| Failure {
         error,
         retry_after: retry_after(&fetched.headers, now),
     })
 }
 
-fn parse(fetched: &Fetched, status: u16, secrets: &[&[u8]]) -> Result<Granted, TokenError> {
+fn parse(
+    fetched: &Fetched,
+    kind: Kind,
+    status: u16,
+    secrets: &[&[u8]],
+) -> Result<Granted, TokenError> {
     let success = status == 200;
     let members = if is_json(&fetched.headers) {
         serde_json::from_slice::<Members<'_>>(&fetched.body)
@@ -88,22 +103,21 @@ fn parse(fetched: &Fetched, status: u16, secrets: &[&[u8]]) -> Result<Granted, T
     if !success {
         return Err(TokenError::Status(status));
     }
-    granted(&members).map_err(TokenError::Answer)
+    granted(&members, kind).map_err(TokenError::Answer)
 }
 
-fn granted(members: &Members<'_>) -> Result<Granted, &'static str> {
+fn granted(members: &Members<'_>, kind: Kind) -> Result<Granted, &'static str> {
     if members.error.is_some() {
         return Err("it has an `error` that is no text");
     }
     let token_type = members.token_type.and_then(text);
-    match token_type
-        .as_deref()
-        .map(str::to_ascii_lowercase)
-        .as_deref()
-    {
-        Some("bearer") => {}
-        Some(_) => return Err("its `token_type` is not Bearer"),
-        None => return Err("it has no `token_type`"),
+    let token_type = token_type.as_deref().ok_or("it has no `token_type`")?;
+    match kind {
+        Kind::Bearer if token_type.eq_ignore_ascii_case("bearer") => {}
+        Kind::Bound if token_type.eq_ignore_ascii_case("dpop") => {}
+        Kind::Bearer => return Err("its `token_type` is not Bearer"),
+        // A server that does not know DPoP ignores proofs: its tokens are good for whoever finds one.
+        Kind::Bound => return Err("its `token_type` is not DPoP: the token is bound to no key"),
     }
     let token = members
         .access_token

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 
+use super::proof::Binding;
 use crate::clock::{Now, Tick, UnixTime};
 
 /// An access token, ready to be attached. Its value is shown nowhere.
 pub struct AccessToken {
     authorization: HeaderValue,
+    binding: Option<Binding>,
     serial: u64,
     end: End,
 }
@@ -28,9 +30,15 @@ impl End {
 }
 
 impl AccessToken {
-    pub(crate) const fn new(authorization: HeaderValue, serial: u64, end: End) -> Self {
+    pub(crate) const fn new(
+        authorization: HeaderValue,
+        binding: Option<Binding>,
+        serial: u64,
+        end: End,
+    ) -> Self {
         Self {
             authorization,
+            binding,
             serial,
             end,
         }
@@ -40,6 +48,11 @@ impl AccessToken {
     #[must_use]
     pub const fn authorization(&self) -> &HeaderValue {
         &self.authorization
+    }
+
+    /// The key that it is bound to: every request needs a proof then (RFC 9449 section 7).
+    pub(crate) const fn binding(&self) -> Option<&Binding> {
+        self.binding.as_ref()
     }
 
     /// Counts the tokens of this process: a token with a greater one is newer.

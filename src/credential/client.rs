@@ -1,7 +1,7 @@
 //! One credential: the cell that workers read, the task that keeps it supplied, and the requests that wait for it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::HeaderValue;
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::answer::Granted;
 use super::error::Failure;
+use super::proof::{Binding, ProofKey};
 use super::request::Way;
 use super::state::{Held, Judgement, State};
 use super::status::CredentialStatus;
@@ -28,6 +29,8 @@ pub(super) struct Client {
     pub(super) name: Arc<str>,
     pub(super) cell: Arc<CredentialCell>,
     clock: Clock,
+    /// What tokens are bound to, once one was asked for.
+    proof: OnceLock<ProofKey>,
     settings: ArcSwap<CredentialSettings>,
     state: Mutex<State>,
     /// Wakes the task.
@@ -53,6 +56,7 @@ impl Client {
             cell: Arc::new(CredentialCell::new(Arc::clone(&settings.name))),
             state: Mutex::new(State::new(clock.tick())),
             clock,
+            proof: OnceLock::new(),
             settings: ArcSwap::from_pointee(settings),
             wake: Notify::new(),
             finished: watch::Sender::new(0),
@@ -153,11 +157,28 @@ impl Client {
                 last = Arc::clone(&settings);
             }
             let since = self.clock.now();
-            match way.ask(&settings, &self.clock).await {
+            let outcome = match self.proof_key(&settings) {
+                Ok(key) => way.ask(&settings, key, &self.clock).await,
+                Err(error) => Err(error.into()),
+            };
+            match outcome {
                 Ok(granted) => self.install(&granted, since, &settings),
                 Err(failure) => self.fail(&failure),
             }
         }
+    }
+
+    /// The key that tokens are bound to. Settings that mean another key mean another client.
+    fn proof_key(&self, settings: &CredentialSettings) -> Result<Option<&ProofKey>, TokenError> {
+        let Some(wanted) = &settings.dpop else {
+            return Ok(None);
+        };
+        if self.proof.get().is_none() {
+            let key = wanted.key().map_err(|_| TokenError::Internal)?;
+            // Only this task sets it.
+            let _already = self.proof.set(key);
+        }
+        Ok(self.proof.get())
     }
 
     /// Waits until an attempt is to be made.
@@ -216,10 +237,14 @@ impl Client {
             since,
             lifetime: granted.lifetime,
         };
-        let Some(authorization) = bearer(granted) else {
+        let binding = (self.proof.get())
+            .filter(|_| settings.dpop.is_some())
+            .map(|key| Binding::new(key.clone(), &granted.token));
+        let scheme = if binding.is_some() { "DPoP" } else { "Bearer" };
+        let Some(authorization) = authorization(scheme, granted) else {
             return self.fail(&TokenError::Internal.into());
         };
-        let token = AccessToken::new(authorization, held.serial, held.end());
+        let token = AccessToken::new(authorization, binding, held.serial, held.end());
         let mut state = self.state();
         // The cell first: whoever is told that a token came must find it there.
         self.cell.store(Some(Arc::new(token)));
@@ -275,8 +300,8 @@ impl Client {
     }
 }
 
-fn bearer(granted: &Granted) -> Option<HeaderValue> {
-    let value = Zeroizing::new(format!("Bearer {}", *granted.token));
+fn authorization(scheme: &str, granted: &Granted) -> Option<HeaderValue> {
+    let value = Zeroizing::new(format!("{scheme} {}", *granted.token));
     let mut value = HeaderValue::from_str(&value).ok()?;
     value.set_sensitive(true);
     Some(value)

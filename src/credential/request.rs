@@ -1,4 +1,4 @@
-//! One token request: the form, who we are, and where it goes (RFC 6749 section 4.4, RFC 7523, RFC 8705, RFC 8707).
+//! One token request: the form, who we are, and where it goes (RFC 6749 section 4.4, RFC 7523, RFC 8705, RFC 8707, RFC 9449).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -6,12 +6,13 @@ use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderMap};
 use zeroize::Zeroizing;
 
-use super::answer::{self, Granted};
+use super::answer::{self, Granted, Kind};
 use super::assertion;
 use super::error::Failure;
+use super::proof::{self, About, DPOP, ProofKey};
 use super::{ClientAuthentication, CredentialSettings, TokenEndpoint, TokenError};
 use crate::clock::Clock;
-use crate::fetch::{Conditions, Discovery, FetchError, Fetcher};
+use crate::fetch::{Conditions, Discovery, FetchError, Fetcher, ResourceDiscovery};
 
 /// RFC 7523 section 2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -21,19 +22,32 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 pub(super) struct Way {
     fetcher: Fetcher,
     discovery: Discovery,
+    resource: ResourceDiscovery,
+    /// What the server wants to see repeated in proofs (RFC 9449 section 8).
+    nonce: Option<String>,
+}
+
+/// Where a token request goes, and what it asks for.
+struct Request {
+    url: String,
+    /// The issuer, where it is known.
+    issuer: Option<String>,
+    scopes: Vec<String>,
+    resources: Vec<String>,
 }
 
 impl Way {
-    /// Asks for a token, once, within the time that the settings allow.
+    /// Asks for a token, once, within the time that the settings allow; bound to the key of `proof`, if there is one.
     pub(super) async fn ask(
         &mut self,
         settings: &CredentialSettings,
+        proof: Option<&ProofKey>,
         clock: &Clock,
     ) -> Result<Granted, Failure> {
         let deadline = clock.tick().plus(settings.timeout);
         let outcome = tokio::select! {
             biased;
-            outcome = self.attempt(settings, clock) => outcome,
+            outcome = self.attempt(settings, proof, clock) => outcome,
             () = clock.sleep_until(deadline) => Err(FetchError::Timeout.into()),
         };
         if outcome.is_err() {
@@ -46,52 +60,108 @@ impl Way {
     pub(super) fn forget(&mut self) {
         self.fetcher.reset();
         self.discovery.forget();
+        self.resource.forget();
     }
 
     async fn attempt(
         &mut self,
         settings: &CredentialSettings,
+        proof: Option<&ProofKey>,
         clock: &Clock,
     ) -> Result<Granted, Failure> {
-        let url = self.locate(settings, clock).await?;
-        let shown = show(settings, &url, clock).await?;
+        let request = self.locate(settings, clock).await?;
+        let known = self.nonce.clone();
+        match self.send(&request, settings, proof, clock).await {
+            // A server that wants a nonce gives one with its refusal; nothing was granted, so nothing is asked twice.
+            Err(Failure {
+                error:
+                    TokenError::Refused {
+                        error: "use_dpop_nonce",
+                        ..
+                    },
+                ..
+            }) if proof.is_some() && self.nonce.is_some() && self.nonce != known => {
+                self.send(&request, settings, proof, clock).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn send(
+        &mut self,
+        request: &Request,
+        settings: &CredentialSettings,
+        proof: Option<&ProofKey>,
+        clock: &Clock,
+    ) -> Result<Granted, Failure> {
+        let shown = show(settings, request, clock).await?;
         let mut form = Form::default();
         form.add("grant_type", "client_credentials");
         shown.add_to(&mut form);
-        if !settings.scopes.is_empty() {
-            form.add("scope", &settings.scopes.join(" "));
+        if !request.scopes.is_empty() {
+            form.add("scope", &request.scopes.join(" "));
         }
         if let Some(audience) = &settings.audience {
             form.add("audience", audience);
         }
-        for resource in &settings.resources {
+        for resource in &request.resources {
             form.add("resource", resource);
         }
         let mut headers = HeaderMap::new();
         if let Some(basic) = shown.basic() {
             headers.insert(AUTHORIZATION, basic?);
         }
+        if let Some(key) = proof {
+            let about = About {
+                method: "POST",
+                url: without_query(&request.url),
+                nonce: self.nonce.as_deref(),
+                token: None,
+            };
+            let value = key.prove(&about, clock.now().unix);
+            headers.insert(DPOP, value.ok_or(TokenError::Internal)?);
+        }
         let fetched = self
             .fetcher
-            .post(&url, form.take(), headers, &settings.conditions())
+            .post(&request.url, form.take(), headers, &settings.conditions())
             .await?;
+        if let Some(nonce) = proof::nonce(&fetched.headers) {
+            self.nonce = Some(nonce.to_owned());
+        }
         let secret = shown.secret();
-        answer::read(&fetched, &[secret.as_bytes()], clock.now().unix)
+        let kind = match proof {
+            Some(_) => Kind::Bound,
+            None => Kind::Bearer,
+        };
+        answer::read(&fetched, kind, &[secret.as_bytes()], clock.now().unix)
     }
 
     async fn locate(
         &mut self,
         settings: &CredentialSettings,
         clock: &Clock,
-    ) -> Result<String, FetchError> {
+    ) -> Result<Request, FetchError> {
+        let mut request = Request {
+            url: String::new(),
+            issuer: None,
+            scopes: settings.scopes.clone(),
+            resources: settings.resources.clone(),
+        };
         let issuer = match &settings.endpoint {
-            TokenEndpoint::Url(url) => return Ok(url.clone()),
-            TokenEndpoint::Discover { issuer } => issuer,
+            TokenEndpoint::Url(url) => {
+                request.url.clone_from(url);
+                return Ok(request);
+            }
+            TokenEndpoint::Discover { issuer } => issuer.clone(),
+            TokenEndpoint::Pair { resource, issuers } => {
+                let issuer = self.pair(resource, issuers, settings, &mut request, clock);
+                issuer.await?
+            }
         };
         let metadata = self
             .discovery
             .ask(
-                issuer,
+                &issuer,
                 &mut self.fetcher,
                 &settings.conditions(),
                 clock.tick(),
@@ -102,10 +172,57 @@ impl Way {
             .mtls_endpoint_aliases
             .and_then(|aliases| aliases.token_endpoint)
             .filter(|_| settings.certificate().is_some());
-        for_certificates
+        request.url = for_certificates
             .or(metadata.token_endpoint)
-            .ok_or(FetchError::Discovery("no `token_endpoint`"))
+            .ok_or(FetchError::Discovery("no `token_endpoint`"))?;
+        request.issuer = Some(issuer);
+        Ok(request)
     }
+
+    /// Asks the resource where tokens for it come from. Only an issuer that the operator listed is believed: a resource
+    /// that names another one would learn our secret, or have our name used there.
+    async fn pair(
+        &mut self,
+        resource: &str,
+        issuers: &[String],
+        settings: &CredentialSettings,
+        request: &mut Request,
+        clock: &Clock,
+    ) -> Result<String, FetchError> {
+        let conditions = Conditions {
+            // Who we are is nothing that the resource needs to know here.
+            certificate: None,
+            ..settings.conditions()
+        };
+        let metadata = self
+            .resource
+            .ask(resource, &mut Fetcher::default(), &conditions, clock.tick())
+            .await?;
+        let issuer = metadata
+            .authorization_servers
+            .iter()
+            .find(|named| issuers.contains(named))
+            .ok_or(FetchError::Discovery(
+                "the resource names none of `issuers` as its authorization server",
+            ))?;
+        if metadata.dpop_bound_access_tokens_required && settings.dpop.is_none() {
+            return Err(FetchError::Discovery(
+                "the resource takes tokens with DPoP only: write `dpop: {}`",
+            ));
+        }
+        if request.scopes.is_empty() {
+            request.scopes = metadata.scopes_supported;
+        }
+        if request.resources.is_empty() {
+            request.resources = vec![resource.to_owned()];
+        }
+        Ok(issuer.clone())
+    }
+}
+
+/// `htu` has neither query nor fragment (RFC 9449 section 4.2).
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
 }
 
 /// What shows who we are in one request.
@@ -129,7 +246,7 @@ enum Shown {
 
 async fn show(
     settings: &CredentialSettings,
-    url: &str,
+    request: &Request,
     clock: &Clock,
 ) -> Result<Shown, TokenError> {
     let id = settings.client_id.clone().unwrap_or_default();
@@ -143,11 +260,8 @@ async fn show(
             secret: secret.text(),
         },
         ClientAuthentication::PrivateKey { key, kid, audience } => {
-            let audience = match (audience, &settings.endpoint) {
-                (Some(audience), _) => audience,
-                (None, TokenEndpoint::Discover { issuer }) => issuer,
-                (None, TokenEndpoint::Url(_)) => url,
-            };
+            let known = audience.as_ref().or(request.issuer.as_ref());
+            let audience = known.unwrap_or(&request.url);
             let now = clock.now().unix;
             let assertion = assertion::make(key, kid.as_deref(), &id, audience, now)?;
             Shown::Assertion {

@@ -25,7 +25,7 @@ pub enum CredentialHealth {
 pub struct CredentialStatus {
     /// Its configured name.
     pub credential: String,
-    /// `discover` or `url`.
+    /// `discover`, `url` or `pair`.
     pub source: &'static str,
     /// The issuer or the token endpoint, without its query.
     pub location: Option<String>,
@@ -109,6 +109,7 @@ impl TokenEndpoint {
         match self {
             Self::Discover { issuer } => ("discover", crate::fetch::shown(issuer)),
             Self::Url(url) => ("url", crate::fetch::shown(url)),
+            Self::Pair { resource, .. } => ("pair", crate::fetch::shown(resource)),
         }
     }
 }

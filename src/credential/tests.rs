@@ -1,6 +1,7 @@
 //! Credentials with their keeper running, against a token endpoint that behaves and one that does not, with a clock that
 //! moves when told to.
 
+mod binding;
 mod events;
 mod faults;
 mod keeping;
@@ -51,6 +52,7 @@ fn settings(idp: &Idp) -> CredentialSettings {
         scopes: Vec::new(),
         audience: None,
         resources: Vec::new(),
+        dpop: None,
         refresh_before: secs(30),
         timeout: secs(5),
         cooldown: secs(30),

@@ -66,7 +66,8 @@ async fn fetch(
     match openid {
         // The issuer has no such document; it may be an OAuth server that is no OpenID provider.
         Err(FetchError::Status(400..=499)) => {
-            let url = oauth_url(issuer).ok_or(FetchError::Url("not a URL"))?;
+            let url = well_known(issuer, "oauth-authorization-server")
+                .ok_or(FetchError::Url("not a URL"))?;
             fetcher.get(&url, JSON, conditions).await
         }
         other => other,
@@ -79,15 +80,13 @@ fn openid_url(issuer: &str) -> String {
     format!("{base}/.well-known/openid-configuration")
 }
 
-/// RFC 8414 section 3.1: inserted between host and path, after a terminating slash is removed.
-fn oauth_url(issuer: &str) -> Option<String> {
-    let (scheme, rest) = issuer.split_once("://")?;
+/// RFC 8414 section 3.1, RFC 9728 section 3.1: inserted between host and path, after a terminating slash is removed.
+pub(super) fn well_known(identifier: &str, name: &str) -> Option<String> {
+    let (scheme, rest) = identifier.split_once("://")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let path = path.strip_suffix('/').unwrap_or(path);
     let slash = if path.is_empty() { "" } else { "/" };
-    Some(format!(
-        "{scheme}://{host}/.well-known/oauth-authorization-server{slash}{path}"
-    ))
+    Some(format!("{scheme}://{host}/.well-known/{name}{slash}{path}"))
 }
 
 /// Reads a discovery document. `issuer` in it must be ours byte for byte (OpenID Connect Discovery 1.0 section 4.3, RFC
@@ -131,9 +130,15 @@ mod tests {
             ),
         ] {
             assert_eq!(openid_url(issuer), openid);
-            assert_eq!(oauth_url(issuer).as_deref(), Some(oauth));
+            assert_eq!(
+                well_known(issuer, "oauth-authorization-server").as_deref(),
+                Some(oauth)
+            );
         }
-        assert_eq!(oauth_url("idp.example"), None);
+        assert_eq!(
+            well_known("idp.example", "oauth-authorization-server"),
+            None
+        );
     }
 
     #[test]

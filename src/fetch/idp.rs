@@ -21,6 +21,8 @@ pub(crate) enum Reply {
     Status(u16, &'static str),
     /// Another status, with these header lines and this body.
     Says(u16, &'static str, Vec<u8>),
+    /// This at first, that afterwards.
+    Once(Box<Self>, Box<Self>),
     /// Never answers.
     Hang,
     /// Sends a head and a byte, then nothing.
@@ -146,7 +148,16 @@ async fn serve(
         return;
     };
     let path = head.split(' ').nth(1).unwrap().to_owned();
-    let reply = script.lock().unwrap().get(&path).cloned();
+    let reply = {
+        let mut script = script.lock().unwrap();
+        let reply = script.get(&path).cloned();
+        if let Some(Reply::Once(first, then)) = reply {
+            script.insert(path, *then);
+            Some(*first)
+        } else {
+            reply
+        }
+    };
     seen.send_modify(|heads| heads.push(head));
     let answer = match reply.unwrap_or(Reply::Status(404, "")) {
         Reply::Ok(headers, body) => {
@@ -162,7 +173,7 @@ async fn serve(
             let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {length}\r\n\r\n");
             [head.into_bytes(), body].concat()
         }
-        Reply::Hang => return std::future::pending().await,
+        Reply::Once(..) | Reply::Hang => return std::future::pending().await,
         Reply::Reset => return,
         Reply::Slow => {
             let head = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{";

@@ -44,13 +44,12 @@ impl Origin {
     /// The value of `Host`; a default port is left out (RFC 9110 section 4.2.3).
     #[must_use]
     pub fn authority(&self) -> HeaderValue {
-        let text = if self.port == default_port(self.https) {
-            self.host.to_string()
-        } else {
-            format!("{}:{}", self.host, self.port)
-        };
+        let text = self.to_string();
+        let text = text
+            .split_once("://")
+            .map_or("", |(_, authority)| authority);
         // Hosts of a configuration are visible ASCII.
-        HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("localhost"))
+        HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("localhost"))
     }
 
     /// An absolute reference to this origin (or one without a scheme, RFC 3986 section 4.2), leading `back` instead;
@@ -76,6 +75,18 @@ impl Origin {
             return None;
         }
         HeaderValue::from_str(&format!("{}{rest}", back.0)).ok()
+    }
+}
+
+/// As an absolute reference begins (RFC 6454 section 6.2).
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        write!(f, "{scheme}://{}", self.host)?;
+        if self.port == default_port(self.https) {
+            return Ok(());
+        }
+        write!(f, ":{}", self.port)
     }
 }
 

@@ -7,14 +7,15 @@ use super::{Scope, tls};
 use crate::config::Secret;
 use crate::config::node::{Entry, Node, Value};
 use crate::config::schema::{
-    CLIENT_ASSERTION, CLIENT_AUTHENTICATION, CLIENT_SECRET, CREDENTIAL, PRIVATE_KEY_JWT,
-    TLS_CLIENT_AUTH, TOKEN_ENDPOINT,
+    CLIENT_ASSERTION, CLIENT_AUTHENTICATION, CLIENT_SECRET, CREDENTIAL, CREDENTIAL_DPOP,
+    PRIVATE_KEY_JWT, TLS_CLIENT_AUTH, TOKEN_ENDPOINT,
 };
 use crate::config::view::View;
 use crate::credential::{
-    ClientAlgorithm, ClientAuthentication, ClientKey, ClientSecret, CredentialSettings,
-    TokenEndpoint,
+    ClientAlgorithm, ClientAuthentication, ClientKey, ClientSecret, CredentialSettings, ProofKey,
+    ProofKeySettings, TokenEndpoint,
 };
+use crate::identity::SigningAlgorithm;
 
 /// All credentials.
 pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<CredentialSettings> {
@@ -34,6 +35,9 @@ fn credential(entry: &Entry, scope: &mut Scope<'_>) -> Option<CredentialSettings
     }
     let view = View::new(&entry.value, &CREDENTIAL);
     let endpoint = endpoint(&view, scope);
+    let dpop = view
+        .sub_if("dpop", &CREDENTIAL_DPOP)
+        .map(|view| dpop(&view, scope));
     let authentication = view
         .sub_if("client_authentication", &CLIENT_AUTHENTICATION)
         .and_then(|view| authentication(&view, scope));
@@ -55,6 +59,10 @@ fn credential(entry: &Entry, scope: &mut Scope<'_>) -> Option<CredentialSettings
         scopes: view.texts("scopes"),
         audience: view.text("audience").map(str::to_owned),
         resources: view.texts("resource"),
+        dpop: match dpop {
+            Some(dpop) => Some(dpop?),
+            None => None,
+        },
         refresh_before: view.span("refresh_before"),
         timeout: view.span("timeout"),
         cooldown: view.span("cooldown"),
@@ -65,27 +73,42 @@ fn credential(entry: &Entry, scope: &mut Scope<'_>) -> Option<CredentialSettings
 
 fn endpoint(credential: &View<'_>, scope: &mut Scope<'_>) -> Option<TokenEndpoint> {
     let view = credential.sub_if("token_endpoint", &TOKEN_ENDPOINT)?;
-    let endpoint = match (view.text("discover"), view.text("url")) {
-        (Some(issuer), None) => TokenEndpoint::Discover {
+    let endpoint = match (view.text("discover"), view.text("url"), view.text("pair")) {
+        (Some(issuer), None, None) => TokenEndpoint::Discover {
             issuer: issuer.to_owned(),
         },
-        (None, Some(url)) => TokenEndpoint::Url(url.to_owned()),
-        (Some(_), Some(_)) | (None, None) => {
+        (None, Some(url), None) => TokenEndpoint::Url(url.to_owned()),
+        (None, None, Some(resource)) => TokenEndpoint::Pair {
+            resource: resource.to_owned(),
+            issuers: view.texts("issuers"),
+        },
+        _ => {
             scope.report.error_try(
                 view.at(),
-                "takes one of `discover` and `url`",
-                "discover: the issuer's URL; url: the token endpoint's",
+                "takes one of `discover`, `url` and `pair`",
+                "discover: the issuer's URL; url: the token endpoint's; pair: the resource's",
             );
             return None;
         }
     };
-    for key in ["discover", "url"] {
-        let plain = view
-            .text(key)
+    if view.has("pair") != view.has("issuers") {
+        scope.report.error_try(
+            view.at(),
+            "`pair` and `issuers` belong together",
+            "issuers: [the authorization server that the resource may name]",
+        );
+    }
+    let urls = ["discover", "url", "pair"]
+        .into_iter()
+        .filter_map(|key| view.get(key))
+        .chain(view.items("issuers"));
+    for node in urls {
+        let plain = node
+            .text()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("http:"));
         if plain && !credential.flag("allow_http") {
             scope.report.error_try(
-                view.place(key),
+                &node.at,
                 "tokens over plain http: whoever listens on the way reads the secret and the tokens",
                 "write https://, or `allow_http: true` where the network is trusted",
             );
@@ -173,6 +196,26 @@ fn secret(view: &View<'_>, key: &str, scope: &mut Scope<'_>) -> Option<ClientSec
             scope
                 .report
                 .error(view.place(key), format!("{what} {reason}"));
+            None
+        }
+    }
+}
+
+fn dpop(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ProofKeySettings> {
+    let algorithm = view.text("algorithm").and_then(SigningAlgorithm::parse);
+    let algorithm = algorithm.unwrap_or(SigningAlgorithm::Es256);
+    if !view.has("key") {
+        return Some(ProofKeySettings::Generated(algorithm));
+    }
+    let (secret, what) = bytes(view, "key", scope)?;
+    match ProofKey::parse(&secret, Some(algorithm)) {
+        Ok(key) => Some(ProofKeySettings::Configured(key)),
+        Err(error) => {
+            scope.report.error_try(
+                view.place("key"),
+                format!("{what} {error}"),
+                "`countersign keygen` makes a key that fits",
+            );
             None
         }
     }

@@ -55,6 +55,13 @@ pub(crate) static CREDENTIAL: Block = Block {
             "https://usage.example.org",
         ),
         Key::new(
+            "dpop",
+            &Shape::Block(&CREDENTIAL_DPOP),
+            Optional,
+            "Asks for tokens that are bound to a key of ours, and proves with every request that we hold it (DPoP, RFC 9449). Bearer tokens when absent.",
+            "{algorithm: ES256}",
+        ),
+        Key::new(
             "refresh_before",
             &Shape::Text(Format::Duration {
                 least: 1000,
@@ -104,7 +111,7 @@ pub(crate) static CREDENTIAL: Block = Block {
 /// `token_endpoint`.
 pub(crate) static TOKEN_ENDPOINT: Block = Block {
     name: "token_endpoint",
-    doc: "Where tokens come from: exactly one of `discover` and `url`.",
+    doc: "Where tokens come from: exactly one of `discover`, `url` and `pair`.",
     keys: &[
         Key::new(
             "discover",
@@ -119,6 +126,42 @@ pub(crate) static TOKEN_ENDPOINT: Block = Block {
             Optional,
             "The token endpoint itself.",
             "https://id.example.org/oauth/token",
+        ),
+        Key::new(
+            "pair",
+            &WEB_URL,
+            Optional,
+            "The resource that tokens are for, by its identifier: its metadata (RFC 9728), which an inbound listener serves with `resource_metadata`, names the issuer. Where `scopes` and `resource` are absent, they are what it says, too.",
+            "https://smartem.example.org",
+        ),
+        Key::new(
+            "issuers",
+            &Shape::List(&WEB_URL),
+            Optional,
+            "With `pair`: the issuers that the resource may name; no other gets to know us.",
+            "[https://keycloak.example.org/realms/dls]",
+        ),
+    ],
+};
+
+/// `dpop` of a credential.
+pub(crate) static CREDENTIAL_DPOP: Block = Block {
+    name: "credential_dpop",
+    doc: "The key that tokens are bound to.",
+    keys: &[
+        Key::new(
+            "algorithm",
+            &Shape::Words(&["ES256", "EdDSA"]),
+            Default("ES256"),
+            "What signs proofs.",
+            "EdDSA",
+        ),
+        Key::new(
+            "key",
+            &Shape::Block(&CLIENT_SECRET),
+            Optional,
+            "The private key in PEM: P-256 for ES256, Ed25519 for EdDSA. When absent one is generated at start and never leaves the process.",
+            "{file: /run/secrets/dpop.pem}",
         ),
     ],
 };

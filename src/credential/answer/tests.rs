@@ -17,7 +17,7 @@ fn answer(status: u16, content_type: &'static str, body: &str) -> Result<Granted
         headers,
         body: body.as_bytes().to_vec(),
     };
-    read(&fetched, &[SECRET], NOW)
+    read(&fetched, Kind::Bearer, &[SECRET], NOW)
 }
 
 fn words(outcome: Result<Granted, Failure>) -> String {

@@ -19,6 +19,7 @@ fn settings(refresh_before: u64, cooldown: u64) -> CredentialSettings {
         scopes: Vec::new(),
         audience: None,
         resources: Vec::new(),
+        dpop: None,
         refresh_before: Duration::from_secs(refresh_before),
         timeout: Duration::from_secs(5),
         cooldown: Duration::from_secs(cooldown),
