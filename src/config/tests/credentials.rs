@@ -34,15 +34,48 @@ fn a1_a_credential_has_defaults() {
 }
 
 #[test]
+fn a_pairing_or_a_key_of_proofs_that_is_wrong_is_told_with_its_place() {
+    refused(&[
+        (
+            but("{url:", "{pair: https://api.example.org, url:"),
+            "credentials.agent.token_endpoint: takes one of `discover`, `url` and `pair`",
+        ),
+        (
+            but("{url:", "{pair:"),
+            "credentials.agent.token_endpoint: `pair` and `issuers` belong together",
+        ),
+        (
+            but("{url:", "{issuers: [https://id.example.org], url:"),
+            "credentials.agent.token_endpoint: `pair` and `issuers` belong together",
+        ),
+        (
+            but("{url:", "{issuers: [http://id.example.org], pair:"),
+            "credentials.agent.token_endpoint.issuers[0]: tokens over plain http",
+        ),
+        (
+            but("client_id:", "dpop: {algorithm: RS256}, client_id:"),
+            "credentials.agent.dpop.algorithm: ",
+        ),
+        (
+            but(
+                "client_id:",
+                "dpop: {key: {file: client-secret}}, client_id:",
+            ),
+            "credentials.agent.dpop.key: ",
+        ),
+    ]);
+}
+
+#[test]
 fn a1_a_credential_that_is_wrong_is_told_with_its_place() {
     refused(&[
         (
             but("{url: https://id.example.org/token}", "{}"),
-            "credentials.agent.token_endpoint: takes one of `discover` and `url`",
+            "credentials.agent.token_endpoint: takes one of `discover`, `url` and `pair`",
         ),
         (
             but("{url:", "{discover: https://id.example.org, url:"),
-            "credentials.agent.token_endpoint: takes one of `discover` and `url`",
+            "credentials.agent.token_endpoint: takes one of `discover`, `url` and `pair`",
         ),
         (
             but("{url:", "{uri:"),
