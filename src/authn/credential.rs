@@ -87,15 +87,16 @@ fn authorization<'a>(
         // A scheme without anything.
         return Err(TokenFault::Scheme);
     };
-    if scheme.eq_ignore_ascii_case(b"bearer") {
+    let source = if scheme.eq_ignore_ascii_case(b"bearer") {
+        Some(Source::Bearer)
+    } else if scheme.eq_ignore_ascii_case(b"dpop") && issuers.dpop() {
+        Some(Source::Dpop)
+    } else {
+        None
+    };
+    if let Some(source) = source {
         return Ok(Credential {
-            source: Source::Bearer,
-            token: Cow::Borrowed(rest),
-        });
-    }
-    if scheme.eq_ignore_ascii_case(b"dpop") && issuers.dpop() {
-        return Ok(Credential {
-            source: Source::Dpop,
+            source,
             token: Cow::Borrowed(rest),
         });
     }

@@ -3,7 +3,7 @@
 use http::HeaderName;
 
 /// Names that carry the message's framing, its credentials or its routing, or that legacy upstreams take for those.
-const TAKEN_HEADERS: [&str; 64] = [
+const TAKEN_HEADERS: [&str; 65] = [
     "accept",
     "accept-encoding",
     "allow",
@@ -17,6 +17,7 @@ const TAKEN_HEADERS: [&str; 64] = [
     "content-type",
     "cookie",
     "date",
+    "dpop",
     "etag",
     "expect",
     "forwarded",

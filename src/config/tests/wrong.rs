@@ -307,6 +307,10 @@ fn policy_that_could_mean_two_things_is_refused() {
             more("path: /x, allow: agent, actor_token: {header: Authorization, issuer: dls}"),
             "HTTP or the proxy itself uses",
         ),
+        (
+            more("path: /x, allow: agent, actor_token: {header: DPoP, issuer: dls}"),
+            "HTTP or the proxy itself uses",
+        ),
     ]);
 }
 
