@@ -8,9 +8,8 @@ ARG BINARY=build
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
 WORKDIR /src
+# .dockerignore says what; not rust-toolchain.toml, so that the toolchain of this image is used.
 COPY . .
-# The toolchain of this image, whatever rust-toolchain.toml would fetch.
-ENV RUSTUP_TOOLCHAIN=1.95
 RUN target="$(rustc --print host-tuple)" \
     && RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --target "$target" \
     && strip --strip-all --output-file=/countersign "target/$target/dist/countersign"
