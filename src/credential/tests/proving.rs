@@ -216,3 +216,31 @@ async fn a1_a_certificate_shows_who_we_are() {
         }
     }
 }
+
+#[tokio::test]
+async fn a1_a_certificate_is_shown_where_the_metadata_says_that_it_counts() {
+    const METADATA: &str = "/.well-known/openid-configuration";
+    let (server, client) = (authority("localhost"), authority("agent"));
+    for (certified, expected) in [(true, "/with-certificate"), (false, "/token")] {
+        let idp = Idp::start_with(Some(acceptor(&server, None))).await;
+        let issuer = format!("https://localhost:{}", idp.address.port());
+        let document = serde_json::json!({
+            "issuer": issuer,
+            "token_endpoint": format!("{issuer}/token"),
+            "mtls_endpoint_aliases": {"token_endpoint": format!("{issuer}/with-certificate")},
+        });
+        idp.reply_at(METADATA, Reply::Ok(JSON, document.to_string().into_bytes()));
+        idp.reply_at(expected, token("one", 300));
+        let mut settings = over_tls(&idp, Some(&server));
+        settings.endpoint = TokenEndpoint::Discover { issuer };
+        if certified {
+            settings.authentication = ClientAuthentication::Certificate {
+                certificate: Secret::new(client.pem.clone(), None),
+                key: Secret::new(client.key.clone(), None),
+            };
+        }
+        let world = World::with(settings).await;
+        assert_eq!(world.held().as_deref(), Some("Bearer one"));
+        assert_eq!(idp.paths(), [METADATA, expected]);
+    }
+}
