@@ -109,6 +109,14 @@ mod on {
         Prepare [Panic],
         /// The signature of an assertion.
         Sign [Error Panic],
+        /// Outbound: whether it is within reach.
+        Reach [Error Panic],
+        /// Outbound: waiting for a token, none being held.
+        Obtain [Error Panic],
+        /// Outbound: the token put on.
+        Attach [Error Panic],
+        /// Outbound: waiting for another token after a 401.
+        Renew [Error Panic],
         /// The connections to the upstream.
         Pool [Error Panic],
         /// A request opened for forwarding.

@@ -62,6 +62,13 @@ impl Way<'_> {
         if let Some(token) = credential.current(now) {
             return Ok((token, now));
         }
+        failpoint!(
+            Obtain,
+            Err(CredentialFault {
+                oauth_error: None,
+                retry_after: std::time::Duration::from_secs(1),
+            })
+        );
         // Boxed: hardly any request waits, and every request would carry it.
         let token = Box::pin(self.worker.shared.credentials.obtain(credential)).await?;
         Ok((token, self.worker.now()))

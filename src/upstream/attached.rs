@@ -162,6 +162,7 @@ impl Refused<'_> {
         deadline: Option<std::time::Duration>,
     ) -> Result<Answer, Rejection> {
         let exchange = self.sending.exchange;
+        failpoint!(Renew, Ok(answer));
         let token = if self.wants_nonce {
             Some(self.token)
         } else {

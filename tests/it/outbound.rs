@@ -27,7 +27,7 @@ outbound:
 ";
 
 /// A proxy with one outbound listener, `lines` of it beside where it listens and leads, and a credential of `endpoint`.
-fn setup(endpoint: &TokenEndpoint, lines: &str) -> Setup {
+pub(crate) fn setup(endpoint: &TokenEndpoint, lines: &str) -> Setup {
     let own: String = lines
         .lines()
         .map(str::trim)
@@ -57,7 +57,7 @@ fn credentials(endpoint: &TokenEndpoint) -> String {
 }
 
 /// A request as a local program makes it.
-fn get(target: &str) -> Request {
+pub(crate) fn get(target: &str) -> Request {
     Request::get(target).host("127.0.0.1")
 }
 
@@ -82,10 +82,10 @@ fn token_number(request: &Captured) -> usize {
 
 /// Answers 401 to tokens before the one of this number, and echoes for others.
 #[derive(Clone, Default)]
-struct From(Arc<AtomicUsize>);
+pub(crate) struct From(Arc<AtomicUsize>);
 
 impl From {
-    fn token(number: usize) -> Self {
+    pub(crate) fn token(number: usize) -> Self {
         Self(Arc::new(AtomicUsize::new(number)))
     }
 
@@ -97,7 +97,7 @@ impl From {
         token_number(&exchange.request) >= self.0.load(Ordering::SeqCst)
     }
 
-    fn upstream(&self) -> Upstream {
+    pub(crate) fn upstream(&self) -> Upstream {
         let from = self.clone();
         Upstream::scripted(move |exchange| {
             exchange.body()?;

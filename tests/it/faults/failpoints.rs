@@ -2,6 +2,7 @@
 //! refuses one request or closes one connection, sends nothing upstream, and leaves the process, the next request, the
 //! counters and the records whole.
 
+mod outbound;
 mod table;
 
 use std::collections::BTreeSet;
@@ -582,6 +583,7 @@ fn alone() {
     reload_and_admin(&bed);
     reconcile_all(&bed);
     http2_to_the_upstream();
+    outbound::the_way_of_a_request();
     let all: BTreeSet<_> = Point::ALL
         .iter()
         .flat_map(|point| point.faults().iter().map(|fault| (*point, *fault)))
