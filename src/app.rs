@@ -7,7 +7,6 @@ mod admin;
 mod control;
 mod exposure;
 mod self_test;
-mod signals;
 mod snapshots;
 mod worker_thread;
 
@@ -20,6 +19,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Problems;
+use crate::platform;
 use crate::telemetry::TelemetryError;
 use control::{Command, Control};
 
@@ -107,8 +107,8 @@ impl App {
         let control = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
-                yield_to_workers();
-                raise_open_files();
+                platform::yield_to_workers();
+                platform::raise_open_files();
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build_local(tokio::runtime::LocalOptions::default())?;
@@ -204,47 +204,11 @@ impl App {
     }
 }
 
-/// What is not a request must not delay one: on Linux a niceness is the thread's own.
-#[cfg(target_os = "linux")]
-fn yield_to_workers() {
-    const NICENESS: i32 = 5;
-    // Without it everything works as well, only not as smoothly.
-    let _unchanged = rustix::process::setpriority_process(None, NICENESS);
-}
-
-#[cfg(not(target_os = "linux"))]
-fn yield_to_workers() {}
-
-/// Two sockets per request in flight soon pass the soft limit of 1,024 that many systems set; the hard limit is what the
-/// operator meant.
-#[cfg(unix)]
-fn raise_open_files() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit {
-        current: limit.maximum,
-        maximum: limit.maximum,
-    };
-    // Without it the soft limit holds, as it was.
-    let _unchanged = setrlimit(Resource::Nofile, raised);
-}
-
-#[cfg(not(unix))]
-fn raise_open_files() {}
-
 /// Most connections of callers that the limit of open files has room for, and as many to upstreams, beside what is kept
 /// for admin, keys and configuration: a proxy that cannot be probed or reloaded any more would be restarted under load.
-#[cfg(unix)]
 fn most_connections() -> usize {
     const KEPT: u64 = 64;
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
-        .current
-        .unwrap_or(u64::MAX);
+    let limit = platform::open_files_limit().unwrap_or(u64::MAX);
     let room = limit.saturating_sub(KEPT.min(limit / 2)) / 2;
     usize::try_from(room).unwrap_or(usize::MAX)
-}
-
-#[cfg(not(unix))]
-const fn most_connections() -> usize {
-    usize::MAX
 }

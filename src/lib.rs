@@ -21,12 +21,14 @@
 //! [`proxy`] calls these steps in order. Each step takes the value of the step before, which carries the unread body
 //! along, sealed: a step cannot be skipped, and one request's grant can never meet another's body.
 //!
+//! On the calling side a request goes another way: read, found within reach of the program that sent it ([`authz::Reach`]),
+//! given the access token that is held for it ([`credential`]), and forwarded. `proxy/outbound.rs` is that way in code.
+//!
 //! # The map
 //!
 //! The pure core (`request`, `authn`, `authz`, `identity`, `rejection`) does no I/O, knows no async and reads no clock.
-//! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `credential` (access
-//! tokens), `config` (document to snapshot), `admin`,
-//! `telemetry`, and `app` which wires them.
+//! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `credential` (access tokens), `config` (document
+//! to snapshot), `admin`, `telemetry`, and `app` which wires them. What only Unix has is in `platform`, with a portable twin.
 
 #[macro_use]
 pub mod failpoint;
@@ -48,6 +50,7 @@ pub mod identity;
 pub mod jwks;
 pub mod listener;
 pub mod net;
+mod platform;
 pub mod proxy;
 pub mod rejection;
 pub mod request;

@@ -1,4 +1,4 @@
-//! Byte streams: TCP, Unix sockets and TLS behind one type. What only Unix has stands here and nowhere else.
+//! Byte streams: TCP, Unix sockets and TLS behind one type. What only Unix has is `platform`'s.
 
 use std::io;
 use std::pin::Pin;
@@ -9,11 +9,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-#[cfg(unix)]
-pub use tokio::net::UnixStream;
-
-#[cfg(not(unix))]
-pub use portable::UnixStream;
+pub use crate::platform::UnixStream;
 
 /// A connected byte stream, in either direction.
 #[derive(Debug)]
@@ -164,59 +160,6 @@ impl AsyncWrite for Stream {
 /// As `connect(2)`; always where there are no Unix sockets.
 pub async fn connect_unix(path: &std::path::Path) -> io::Result<Stream> {
     UnixStream::connect(path).await.map(Stream::Unix)
-}
-
-#[cfg(not(unix))]
-mod portable {
-    //! The twin for systems without Unix sockets: it cannot be made.
-
-    use std::io;
-    use std::pin::Pin;
-    use std::task::{Context, Poll};
-
-    use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-
-    /// No value of this type exists.
-    #[derive(Debug)]
-    pub enum UnixStream {}
-
-    impl UnixStream {
-        /// Fails.
-        ///
-        /// # Errors
-        /// Always.
-        pub async fn connect(_path: &std::path::Path) -> io::Result<Self> {
-            Err(io::Error::from(io::ErrorKind::Unsupported))
-        }
-    }
-
-    impl AsyncRead for UnixStream {
-        fn poll_read(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: &mut ReadBuf<'_>,
-        ) -> Poll<io::Result<()>> {
-            match *self.get_mut() {}
-        }
-    }
-
-    impl AsyncWrite for UnixStream {
-        fn poll_write(
-            self: Pin<&mut Self>,
-            _: &mut Context<'_>,
-            _: &[u8],
-        ) -> Poll<io::Result<usize>> {
-            match *self.get_mut() {}
-        }
-
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            match *self.get_mut() {}
-        }
-
-        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-            match *self.get_mut() {}
-        }
-    }
 }
 
 #[cfg(all(test, target_os = "linux"))]

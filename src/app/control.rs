@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::exposure::Exposure;
-use super::signals::{Signal, Signals};
 use super::snapshots::Cells;
 use super::worker_thread::{self, Role, Start};
 use super::{Addresses, Options, StartError, admin, self_test, snapshots};
@@ -19,6 +18,7 @@ use crate::credential::{self, Credentials};
 use crate::drain::{Drain, Phase, Readiness};
 use crate::jwks::{self, KeySourceSettings, Keys};
 use crate::listener::{Bound, ListenAddress, Sources, bind_tcp};
+use crate::platform::{Signal, Signals};
 use crate::proxy::Shared;
 use crate::snapshot::SnapshotCell;
 use crate::telemetry::{Telemetry, TelemetryError};

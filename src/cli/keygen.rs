@@ -152,11 +152,5 @@ fn report(
 /// A new file that nobody else can read.
 fn create_private(path: &std::path::Path) -> std::io::Result<std::fs::File> {
     let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)
+    crate::platform::private(options.write(true).create_new(true)).open(path)
 }

@@ -49,19 +49,8 @@ pub(super) fn width() -> usize {
     std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .or_else(terminal_width)
+        .or_else(crate::platform::terminal_width)
         .unwrap_or(USUAL)
-}
-
-#[cfg(unix)]
-fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
-}
-
-#[cfg(not(unix))]
-fn terminal_width() -> Option<usize> {
-    None
 }
 
 /// Most columns of a cell that is not the last one.

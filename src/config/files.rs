@@ -136,13 +136,6 @@ fn read_once(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     }
 }
 
-#[cfg(unix)]
 fn readable_by_others(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0)
-}
-
-#[cfg(not(unix))]
-fn readable_by_others(_path: &Path) -> bool {
-    false
+    std::fs::metadata(path).is_ok_and(|metadata| crate::platform::readable_by_anyone(&metadata))
 }

@@ -13,6 +13,7 @@ use super::document::{Document, digest};
 use super::source::Source;
 use super::{DOCUMENT_BYTES, KeySource, KeySourceSettings};
 use crate::clock::{Clock, UnixTime};
+use crate::platform;
 
 const VERSION: u32 = 1;
 /// The document is written as a JSON string, in which a byte takes up to six.
@@ -58,10 +59,10 @@ pub(super) fn read(
 ) -> Result<(Document, UnixTime, Duration), CopyError> {
     // What is judged is the very file that is read: the path may lead elsewhere a moment later.
     let (metadata, bytes) = read_with_metadata(path, FILE_BYTES)?;
-    if writable_by_anyone(&metadata) {
+    if platform::writable_by_anyone(&metadata) {
         return Err(CopyError::Writable);
     }
-    if !belongs_to(metadata_owner(&metadata), own_user()) {
+    if !belongs_to(platform::owner(&metadata), platform::own_user()) {
         return Err(CopyError::Owner);
     }
     let copy: Copy = serde_json::from_slice(&bytes).map_err(|_| CopyError::Format)?;
@@ -227,59 +228,14 @@ fn read_with_metadata(path: &Path, limit: usize) -> io::Result<(fs::Metadata, Ve
     Ok((metadata, bytes))
 }
 
-#[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<fs::File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
-
-#[cfg(not(unix))]
-fn create_private(path: &Path) -> io::Result<fs::File> {
-    fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(path)
-}
-
-/// The group may write: Kubernetes sets that on every file of a volume with `fsGroup`.
-#[cfg(unix)]
-fn writable_by_anyone(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::PermissionsExt as _;
-    metadata.permissions().mode() & 0o002 != 0
-}
-
-#[cfg(not(unix))]
-const fn writable_by_anyone(_metadata: &fs::Metadata) -> bool {
-    false
+    let mut options = fs::OpenOptions::new();
+    platform::private(options.write(true).create_new(true)).open(path)
 }
 
 /// Keys of another user's making are not ours to trust. Root may have put the file there: it can do anything here anyway.
 const fn belongs_to(owner: u32, own: u32) -> bool {
     owner == own || owner == 0
-}
-
-#[cfg(unix)]
-fn metadata_owner(metadata: &fs::Metadata) -> u32 {
-    std::os::unix::fs::MetadataExt::uid(metadata)
-}
-
-#[cfg(unix)]
-fn own_user() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
-#[cfg(not(unix))]
-const fn metadata_owner(_metadata: &fs::Metadata) -> u32 {
-    0
-}
-
-#[cfg(not(unix))]
-const fn own_user() -> u32 {
-    0
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -10,6 +9,7 @@ use tokio::net::TcpStream;
 
 use super::ListenAddress;
 use crate::net::Stream;
+use crate::platform;
 
 /// A full queue makes clients retry for seconds; the kernel cuts this to `somaxconn`.
 const BACKLOG: i32 = 4096;
@@ -23,8 +23,7 @@ pub struct Bound {
 #[derive(Debug)]
 enum BoundSocket {
     Tcp(std::net::TcpListener),
-    #[cfg(unix)]
-    Unix(std::os::unix::net::UnixListener),
+    Unix(platform::BoundUnix),
 }
 
 impl Bound {
@@ -35,7 +34,7 @@ impl Bound {
     pub fn new(address: &ListenAddress) -> io::Result<Self> {
         let socket = match address {
             ListenAddress::Tcp(address) => BoundSocket::Tcp(tcp(*address)?),
-            ListenAddress::Unix(path) => unix(path)?,
+            ListenAddress::Unix(path) => BoundSocket::Unix(platform::bind_unix(path)?),
         };
         Ok(Self { socket })
     }
@@ -45,7 +44,6 @@ impl Bound {
     pub fn local_address(&self) -> Option<SocketAddr> {
         match &self.socket {
             BoundSocket::Tcp(listener) => listener.local_addr().ok(),
-            #[cfg(unix)]
             BoundSocket::Unix(_) => None,
         }
     }
@@ -56,10 +54,7 @@ impl Bound {
             BoundSocket::Tcp(listener) => {
                 tokio::net::TcpListener::from_std(listener).map(Listening::Tcp)
             }
-            #[cfg(unix)]
-            BoundSocket::Unix(listener) => {
-                tokio::net::UnixListener::from_std(listener).map(Listening::Unix)
-            }
+            BoundSocket::Unix(listener) => platform::listen_unix(listener).map(Listening::Unix),
         }
     }
 }
@@ -74,48 +69,25 @@ pub fn tcp(address: SocketAddr) -> io::Result<std::net::TcpListener> {
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // On Unix this only skips TIME_WAIT; on Windows it would let others bind.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
+    platform::skip_time_wait(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-#[cfg(unix)]
-fn unix(path: &Path) -> io::Result<BoundSocket> {
-    use std::os::unix::fs::FileTypeExt as _;
-    use std::os::unix::net::{UnixListener, UnixStream};
-    // A socket that nobody listens on is left over from a crash. Nothing else is ours to remove.
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
-    let nobody = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
-    if is_socket && UnixStream::connect(path).is_err_and(nobody) {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    listener.set_nonblocking(true)?;
-    Ok(BoundSocket::Unix(listener))
-}
-
-#[cfg(not(unix))]
-fn unix(_: &Path) -> io::Result<BoundSocket> {
-    Err(io::Error::from(io::ErrorKind::Unsupported))
-}
-
 /// A socket that accepts.
 #[derive(Debug)]
 pub(crate) enum Listening {
     Tcp(tokio::net::TcpListener),
-    #[cfg(unix)]
-    Unix(tokio::net::UnixListener),
+    Unix(platform::ListeningUnix),
 }
 
 /// A connection on its way to the worker that serves it.
 #[derive(Debug)]
 pub(crate) enum Accepted {
     Tcp(TcpStream, IpAddr),
-    Unix(crate::net::UnixStream),
+    Unix(platform::UnixStream),
 }
 
 /// How long accepting rests when the process is out of file descriptors: it must neither end nor spin.
@@ -130,11 +102,7 @@ impl Listening {
                     .accept()
                     .await
                     .map(|(stream, peer)| Accepted::Tcp(stream, canonical(peer.ip()))),
-                #[cfg(unix)]
-                Self::Unix(listener) => listener
-                    .accept()
-                    .await
-                    .map(|(stream, _)| Accepted::Unix(stream)),
+                Self::Unix(listener) => platform::accept_unix(listener).await.map(Accepted::Unix),
             };
             match accepted {
                 Ok(accepted) => return accepted,
@@ -186,10 +154,7 @@ impl Accepted {
     pub(crate) fn detach(self) -> io::Result<Detached> {
         match self {
             Self::Tcp(stream, peer) => stream.into_std().map(|stream| Detached::Tcp(stream, peer)),
-            #[cfg(unix)]
-            Self::Unix(stream) => stream.into_std().map(Detached::Unix),
-            #[cfg(not(unix))]
-            Self::Unix(stream) => match stream {},
+            Self::Unix(stream) => platform::detach_unix(stream).map(Detached::Unix),
         }
     }
 }
@@ -198,8 +163,7 @@ impl Accepted {
 #[derive(Debug)]
 pub(crate) enum Detached {
     Tcp(std::net::TcpStream, IpAddr),
-    #[cfg(unix)]
-    Unix(std::os::unix::net::UnixStream),
+    Unix(platform::DetachedUnix),
 }
 
 impl Detached {
@@ -209,8 +173,7 @@ impl Detached {
             Self::Tcp(stream, peer) => {
                 TcpStream::from_std(stream).map(|stream| Accepted::Tcp(stream, peer))
             }
-            #[cfg(unix)]
-            Self::Unix(stream) => crate::net::UnixStream::from_std(stream).map(Accepted::Unix),
+            Self::Unix(stream) => platform::attach_unix(stream).map(Accepted::Unix),
         }
     }
 }

@@ -54,6 +54,8 @@ mod outbound;
 #[cfg(test)]
 mod pairing;
 #[cfg(test)]
+mod portable;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod purity;

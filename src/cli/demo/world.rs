@@ -18,6 +18,7 @@ use super::steps::Door;
 use super::upstream::{Seen, Upstream};
 use crate::app::{App, LogSink, Options};
 use crate::clock::Clock;
+use crate::platform;
 
 /// The configuration, with places for addresses.
 const CONFIGURATION: &str = include_str!("demo.yaml");
@@ -301,13 +302,7 @@ fn temporary() -> io::Result<PathBuf> {
     aws_lc_rs::rand::fill(&mut name).map_err(|_| io::Error::other("no random numbers"))?;
     let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
     let directory = std::env::temp_dir().join(format!("countersign-demo-{name}"));
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::DirBuilderExt as _;
-        builder.mode(0o700);
-    }
-    builder.create(&directory)?;
+    platform::private_directory(&mut std::fs::DirBuilder::new()).create(&directory)?;
     Ok(directory)
 }
 
@@ -322,10 +317,7 @@ pub(super) fn write_token(configuration: &Path, name: &str, token: &str) -> io::
 fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        options.mode(0o600);
-    }
-    options.open(path)?.write_all(text.as_bytes())
+    platform::private(&mut options)
+        .open(path)?
+        .write_all(text.as_bytes())
 }

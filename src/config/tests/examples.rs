@@ -10,6 +10,7 @@ fn load_example(place: &Place, name: &str) -> Config {
     let here = format!("{}/", place.path("").display()).replace("//", "/");
     let text = text.replace(INSTALLED, &here);
     place.file("atlas-jwks.json", JWKS);
+    place.secret("smartem-agent.secret", "0123456789abcdef0123456789abcdef");
     place
         .load(&text)
         .unwrap_or_else(|problems| panic!("{problems}"))
@@ -29,6 +30,7 @@ fn every_example_compiles() {
             "atlas.yaml",
             "design-section-5.yaml",
             "minimal.yaml",
+            "smartem-agent.yaml",
             "smartem.yaml"
         ]
     );
@@ -93,4 +95,48 @@ fn the_complete_configuration_means_what_it_says() {
         crate::listener::Timeouts::default()
     );
     assert_eq!(config.log, LogSettings::default());
+}
+
+#[test]
+fn a1_the_smartem_agent_reaches_what_it_calls_and_nothing_else() {
+    let config = load_example(&Place::new(), "smartem-agent.yaml");
+    let [listener] = config.listeners.as_slice() else {
+        panic!("one listener");
+    };
+    let own = listener.outbound.as_ref().unwrap();
+    assert_eq!(&*own.credential, "agent");
+    assert!(own.rewrite_location);
+    assert_eq!(own.reach.paths().map(<[_]>::len), Some(3));
+    // The same by the variables that the agent has today.
+    let text = fs::read_to_string(repository().join("config/smartem-agent.yaml")).unwrap();
+    let by_variables = text
+        .replace(
+            "{discover: https://keycloak.example.org/realms/dls}",
+            "{discover: \"${KEYCLOAK_URL}/realms/${KEYCLOAK_REALM}\"}",
+        )
+        .replace(
+            "client_id: SmartEM_Agent\n",
+            "client_id: \"${KEYCLOAK_CLIENT_ID}\"\n",
+        )
+        .replace(
+            "{file: /etc/countersign/smartem-agent.secret}",
+            "{secret: \"${KEYCLOAK_CLIENT_SECRET}\"}",
+        );
+    let mut place = Place::new();
+    for (name, value) in [
+        ("KEYCLOAK_URL", "https://keycloak.example.org"),
+        ("KEYCLOAK_REALM", "dls"),
+        ("KEYCLOAK_CLIENT_ID", "SmartEM_Agent"),
+        ("KEYCLOAK_CLIENT_SECRET", "0123456789abcdef0123456789abcdef"),
+    ] {
+        place.set(name, value);
+    }
+    let same = place.load(&by_variables).unwrap();
+    assert!(same.warnings.is_empty(), "{}", same.warnings);
+    let discovered = |config: &Config| format!("{:?}", config.credentials[0].endpoint);
+    assert_eq!(discovered(&same), discovered(&config));
+    assert_eq!(
+        same.credentials[0].client_id,
+        config.credentials[0].client_id
+    );
 }
