@@ -7,7 +7,7 @@ mod credentials;
 mod faults;
 mod framing;
 mod headers;
-mod identity;
+pub mod identity;
 mod key_sets;
 mod mediation;
 mod places;

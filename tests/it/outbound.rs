@@ -45,7 +45,7 @@ fn with_listeners(endpoint: &TokenEndpoint, head: &str) -> Setup {
 }
 
 /// What the client shows to the token endpoint.
-const SECRET: &str = "Zm91cnRlZW4gYnl0ZXMgYW5kIG1vcmU";
+pub const SECRET: &str = "Zm91cnRlZW4gYnl0ZXMgYW5kIG1vcmU";
 
 fn credentials(endpoint: &TokenEndpoint) -> String {
     crate::bed::secrets::learn("a client secret", SECRET);

@@ -21,6 +21,12 @@ routes:
 ";
 
 fn verified(bed: &Bed, assertion: &str) -> Value {
+    verified_for(bed, assertion, "api")
+}
+
+/// The claims of an assertion that verifies with the keys that the proxy publishes.
+#[track_caller]
+pub fn verified_for(bed: &Bed, assertion: &str, audience: &str) -> Value {
     use jsonwebtoken::{DecodingKey, Validation, decode, decode_header};
     let header = decode_header(assertion).expect("a header");
     let keys = bed
@@ -38,7 +44,7 @@ fn verified(bed: &Bed, assertion: &str) -> Value {
         DecodingKey::from_jwk(&serde_json::from_value(jwk.clone()).expect("a JWK")).expect("a key");
     let mut validation = Validation::new(header.alg);
     validation.validate_exp = false;
-    validation.set_audience(&["api"]);
+    validation.set_audience(&[audience]);
     validation.set_issuer(&["countersign"]);
     decode::<Value>(assertion, &key, &validation)
         .expect("a good assertion")
