@@ -148,7 +148,7 @@ def test_examples():
     assert json.loads(files["atlas-jwks.json"]) == json.loads((ROOT / "config/atlas-jwks.json").read_text())
     one, other = (yaml.safe_load((CHARTS / name / "values.yaml").read_text()) for name in ("countersign-sidecar", "countersign"))
     apart = {key for key in one if key in other and one[key] != other[key]}
-    assert apart == {"resources", "service", "networkPolicy", "monitor"}, apart
+    assert apart == {"resources", "secretMode", "service", "networkPolicy", "monitor"}, apart
     for name in ("countersign-sidecar", "countersign"):
         known = set(json.loads((CHARTS / name / "values.schema.json").read_text())["properties"])
         given = set(yaml.safe_load((CHARTS / name / "values.yaml").read_text()))

@@ -23,7 +23,8 @@ def validator(version, kind, api):
 
 
 def versions():
-    found = [one for one in schemas.all_versions() if "strict" not in one and tuple(map(int, one.split(".")[:2])) >= (1, 29)]
+    # It names each twice, strict and not.
+    found = [one for one in dict.fromkeys(schemas.all_versions()) if tuple(map(int, one.split(".")[:2])) >= (1, 29)]
     assert found[0] == "1.29.0" and len(found) >= 9, found
     return found
 

@@ -98,6 +98,7 @@ seccompProfile: {type: RuntimeDefault}
   {{- if .secret }}
   secret:
     secretName: {{ .secret }}
+    defaultMode: {{ int $model.values.secretMode }}
   {{- else if .configMap }}
   configMap:
     name: {{ .configMap }}
