@@ -73,11 +73,11 @@ impl Signals {
                 signal(SignalKind::interrupt())?,
             ])
         };
-        Self(ours.then(streams).and_then(|streams| {
-            streams
-                .inspect_err(|error| tracing::error!(%error, "signals.unavailable"))
-                .ok()
-        }))
+        let streams = ours.then(streams);
+        if let Some(Err(error)) = &streams {
+            tracing::error!(%error, "signals.unavailable");
+        }
+        Self(streams.and_then(Result::ok))
     }
 
     pub(crate) async fn next(&mut self) -> Signal {
