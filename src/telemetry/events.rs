@@ -22,7 +22,7 @@ const SECRET_FIELDS: [&str; 8] = [
     "password",
     "secret",
     "assertion",
-    "credential",
+    "client_secret",
     "key_material",
 ];
 

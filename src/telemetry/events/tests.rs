@@ -88,6 +88,16 @@ fn invariant_46_no_event_prints_a_token_or_an_authorization_header() {
 }
 
 #[test]
+fn the_name_of_a_credential_is_shown_and_its_secret_is_not() {
+    let lines = at(LogLevel::Info, || {
+        tracing::info!(target: "countersign", credential = "agent", client_secret = "canary", "credential.failed");
+    });
+    let line = &lines.json()[0];
+    assert_eq!(line["credential"], "agent");
+    assert_eq!(line["client_secret"], "[redacted]");
+}
+
+#[test]
 fn invariant_47_events_stay_one_line_of_bounded_length() {
     let hostile = "\u{1b}[31m\r\n\u{2028}\"".repeat(100_000);
     let lines = at(LogLevel::Info, || {
