@@ -106,7 +106,7 @@ fn a1_the_smartem_agent_reaches_what_it_calls_and_nothing_else() {
     let own = listener.outbound.as_ref().unwrap();
     assert_eq!(&*own.credential, "agent");
     assert!(own.rewrite_location);
-    assert_eq!(own.reach.paths().map(<[_]>::len), Some(3));
+    assert_eq!(own.reach.paths().map(<[_]>::len), Some(9));
     // The same by the variables that the agent has today.
     let text = fs::read_to_string(repository().join("config/smartem-agent.yaml")).unwrap();
     let by_variables = text
