@@ -289,13 +289,10 @@ impl Asked<'_> {
             (Source::Dpop, None) => return Err(TokenFault::NotBound.into()),
             // Whoever stole it would send it so (RFC 9449 section 7.2).
             (_, Some(_)) => return Err(TokenFault::Bound.into()),
-            (_, None) => {
-                let dpop = verified.issuer.settings.dpop.as_ref();
-                if dpop.is_some_and(|dpop| dpop.required) {
-                    return Err(TokenFault::NotBound.into());
-                }
-                None
+            (_, None) if verified.issuer.requires_proofs() => {
+                return Err(TokenFault::NotBound.into());
             }
+            (_, None) => None,
         };
         Ok((Principal::Known(verified), proof))
     }
@@ -329,8 +326,12 @@ impl Asked<'_> {
             issuer: Some(&actor.issuer),
         };
         match verify::verify(value.as_bytes(), origin, issuers, cache, now) {
-            // Proofs are the first token's: there is one field for them.
-            Ok(verified) if self.confirm(&verified) == Ok(None) => Ok(Some(verified)),
+            // Proofs are the first token's: there is one field for them. Where its issuer wants one, a second token has none.
+            Ok(verified)
+                if self.confirm(&verified) == Ok(None) && !verified.issuer.requires_proofs() =>
+            {
+                Ok(Some(verified))
+            }
             Ok(_) | Err(Failure::Fault(_)) => Err(TokenFault::Actor.into()),
             Err(Failure::NeedsKey(wanted)) => Err(Denied::NeedsKey(wanted)),
         }

@@ -181,6 +181,12 @@ impl Issuer {
         self.leeway
     }
 
+    /// Whether tokens that are bound to no key are refused.
+    pub(super) fn requires_proofs(&self) -> bool {
+        let dpop = self.settings.dpop.as_ref();
+        dpop.is_some_and(|dpop| dpop.required)
+    }
+
     /// `scopes` and what they imply, sorted, unique.
     pub(super) fn expand(&self, scopes: Vec<&str>) -> Vec<Box<str>> {
         let mut all: Vec<Box<str>> = Vec::with_capacity(scopes.len());

@@ -415,6 +415,43 @@ fn t09_second_token_absent_invalid_and_without_keys() {
 }
 
 #[test]
+fn a_second_token_without_a_proof_is_no_token_of_an_issuer_that_wants_them() {
+    let taking = |dpop: Option<bool>| {
+        let mut atlas = settings();
+        atlas.name = "atlas".into();
+        atlas.issuers = vec!["https://atlas.example.org".to_owned()];
+        atlas.dpop = dpop.map(|required| DpopSettings {
+            required,
+            algorithms: vec![Algorithm::Es256],
+            lifetime: std::time::Duration::from_secs(60),
+            nonce: false,
+            proofs: 16,
+        });
+        issuers(vec![settings(), atlas])
+    };
+    let user = format!("Bearer {}", rsa().token(&claims()));
+    let atlas = claims_with(json!({"iss": "https://atlas.example.org", "sub": "atlas"}));
+    let second = rsa().token(&atlas);
+    let name = HeaderName::from_static("x-actor");
+    let list = headers(&[(AUTHORIZATION, &user), (name.clone(), &second)]);
+    let actor = ActorToken {
+        header: name,
+        issuer: "atlas".into(),
+        required: false,
+    };
+    let refused = format!("{:?}", Rejection::InvalidToken(TokenFault::Actor));
+    for (dpop, expected) in [
+        (None, "known for atlas"),
+        (Some(false), "known for atlas"),
+        (Some(true), &*refused),
+    ] {
+        let issuers = taking(dpop);
+        let outcome = ask(&list, None, Demand::Token, Some(&actor), &issuers);
+        assert_eq!(outcome, expected, "{dpop:?}");
+    }
+}
+
+#[test]
 fn the_websocket_token_does_not_reach_the_upstream() {
     for (before, after) in [
         (

@@ -58,6 +58,8 @@ pub(crate) struct Scope<'a> {
 struct IssuerName<'a> {
     name: &'a str,
     kubernetes: bool,
+    /// Takes tokens with proofs alone.
+    proofs: bool,
 }
 
 /// Compiles the document; `None` when something is missing that was reported.
@@ -268,6 +270,10 @@ impl<'a> Scope<'a> {
                         .get("kubernetes")
                         .and_then(Node::flag)
                         .unwrap_or_default(),
+                    proofs: node.get("dpop").is_some_and(|dpop| {
+                        let mode = dpop.text().or_else(|| dpop.get("mode")?.text());
+                        mode == Some("require")
+                    }),
                 })
             })
             .collect();

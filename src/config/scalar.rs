@@ -150,8 +150,11 @@ fn host_and_port(text: &str, default_port: u16) -> Option<(String, u16)> {
         return None;
     } else if port.is_empty() {
         default_port
+    } else if port.starts_with(['0', '+']) {
+        // Numbers to Rust, and to no reader of `Host`, of origins or of proofs: what is written so would match nothing.
+        return None;
     } else {
-        port.parse().ok().filter(|&port| port != 0)?
+        port.parse().ok()?
     };
     named.then(|| (host.to_ascii_lowercase(), port))
 }

@@ -23,8 +23,8 @@ pub(super) struct Way {
     fetcher: Fetcher,
     discovery: Discovery,
     resource: ResourceDiscovery,
-    /// What the server wants to see repeated in proofs (RFC 9449 section 8).
-    nonce: Option<String>,
+    /// A token endpoint, and what it wants to see repeated in proofs (RFC 9449 section 8). Another one is not told.
+    nonce: Option<(String, String)>,
 }
 
 /// Where a token request goes, and what it asks for.
@@ -115,7 +115,7 @@ impl Way {
             let about = About {
                 method: "POST",
                 url: without_query(&request.url),
-                nonce: self.nonce.as_deref(),
+                nonce: self.nonce_of(&request.url),
                 token: None,
             };
             let value = key.prove(&about, clock.now().unix);
@@ -126,7 +126,7 @@ impl Way {
             .post(&request.url, form.take(), headers, &settings.conditions())
             .await?;
         if let Some(nonce) = proof::nonce(&fetched.headers) {
-            self.nonce = Some(nonce.to_owned());
+            self.nonce = Some((request.url.clone(), nonce.to_owned()));
         }
         let secret = shown.secret();
         let kind = match proof {
@@ -134,6 +134,11 @@ impl Way {
             None => Kind::Bearer,
         };
         answer::read(&fetched, kind, &[secret.as_bytes()], clock.now().unix)
+    }
+
+    fn nonce_of(&self, endpoint: &str) -> Option<&str> {
+        let (of, nonce) = self.nonce.as_ref()?;
+        (of == endpoint).then_some(nonce)
     }
 
     async fn locate(

@@ -38,7 +38,10 @@ impl Discovery {
         conditions: &Conditions<'_>,
         now: Tick,
     ) -> Result<Metadata, FetchError> {
+        // What one issuer said is never taken for another's, whichever of several was asked last: an assertion that is meant
+        // for one of them would go to the other.
         if let Some((metadata, at)) = &self.0
+            && metadata.issuer.as_deref() == Some(issuer)
             && now.since(*at) < BELIEVED
         {
             return Ok(metadata.clone());
@@ -104,6 +107,8 @@ fn read(document: &[u8], issuer: &str) -> Result<Metadata, FetchError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::{Clock, UnixTime};
+    use crate::fetch::idp::{Idp, Reply};
 
     #[test]
     fn well_known_urls() {
@@ -139,6 +144,32 @@ mod tests {
             well_known("idp.example", "oauth-authorization-server"),
             None
         );
+    }
+
+    #[tokio::test]
+    async fn what_one_issuer_said_is_not_taken_for_what_another_says() {
+        let idp = Idp::start().await;
+        let issuers = [idp.url("/a"), idp.url("/b")];
+        for issuer in &issuers {
+            let document =
+                serde_json::json!({"issuer": issuer, "token_endpoint": format!("{issuer}/token")});
+            let path = openid_url(issuer).replace(&idp.url(""), "");
+            idp.reply_at(&path, Reply::Ok("", document.to_string().into_bytes()));
+        }
+        let conditions = Conditions {
+            ca: None,
+            allow_http: true,
+            certificate: None,
+        };
+        let (mut discovery, mut fetcher) = (Discovery::default(), Fetcher::default());
+        let now = Clock::manual(UnixTime::from_secs(0)).tick();
+        for (at, fetches) in [(0, 1), (0, 1), (1, 2), (1, 2), (0, 3)] {
+            let issuer = &issuers[at];
+            let asked = discovery.ask(issuer, &mut fetcher, &conditions, now).await;
+            let endpoint = asked.unwrap().token_endpoint.unwrap();
+            assert_eq!(endpoint, format!("{issuer}/token"));
+            assert_eq!(idp.requests(), fetches);
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ impl ResourceDiscovery {
         now: Tick,
     ) -> Result<ResourceMetadata, FetchError> {
         if let Some((metadata, at)) = &self.0
+            && metadata.resource.as_deref() == Some(resource)
             && now.since(*at) < BELIEVED
         {
             return Ok(metadata.clone());

@@ -336,6 +336,16 @@ fn rate_limits(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<RateLimitSettings>
 fn actor_token(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ActorToken> {
     let view = view.sub_if("actor_token", &ACTOR_TOKEN)?;
     let issuer = scope.issuer(view.get("issuer"))?;
+    if issuer.proofs {
+        scope.report.error_try(
+            view.place("issuer"),
+            format!(
+                "no second token of `{}` would ever hold: the issuer says `dpop: require`, and proofs are the first token's",
+                issuer.name
+            ),
+            "dpop: accept, or another issuer",
+        );
+    }
     let header = scalar::header_name(view.text("header")?).ok()?;
     if scope.identity_headers.contains(&header) {
         scope.report.error(

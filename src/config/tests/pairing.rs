@@ -130,6 +130,11 @@ fn proofs_are_for_a_url_that_is_known() {
             dpop("external_url: api.example.org", "accept"),
             "inbound.external_url",
         ),
+        // No URL of a proof would be taken for one with such a port.
+        (
+            dpop("external_url: \"https://api.example.org:0443\"", "accept"),
+            "inbound.external_url: `api.example.org:0443` is no host and port",
+        ),
         (
             dpop("external_url: []", "accept"),
             "inbound.external_url: must not be empty",
@@ -196,4 +201,22 @@ fn proofs_are_described_in_full_or_by_a_word() {
     assert!(short.required && !short.nonce);
     assert_eq!(short.lifetime.as_secs(), 60);
     assert_eq!((short.algorithms.len(), short.proofs), (6, 262_144));
+}
+
+#[test]
+fn second_tokens_of_an_issuer_that_wants_proofs_are_refused_before_they_can_be_sent() {
+    let url = "external_url: https://api.example.org";
+    let text = |mode: &str| {
+        dpop(url, mode)
+            + "  - {path: /acting, allow: {issuer: dls}, actor_token: {header: x-actor, issuer: dls}}\n"
+    };
+    let reason = "no second token of `dls` would ever hold";
+    refused(&[
+        (text("require"), reason),
+        (text("{mode: require, lifetime: 30s}"), reason),
+    ]);
+    for mode in ["accept", "off", "{mode: accept}"] {
+        let problems = Place::new().problems(&text(mode));
+        assert!(problems.is_empty(), "{problems:?}");
+    }
 }

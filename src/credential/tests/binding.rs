@@ -179,3 +179,52 @@ async fn a_resource_cannot_send_us_to_an_issuer_that_nobody_listed() {
     let world = World::with(paired(&idp, &good)).await;
     assert_eq!(world.held().as_deref(), Some("Bearer one"));
 }
+
+#[tokio::test]
+async fn a_nonce_of_one_server_is_not_shown_to_another() {
+    let idp = Idp::start().await;
+    let servers = [idp.url("/a"), idp.url("/b")];
+    for server in &servers {
+        let path = server.replace(&idp.url(""), "");
+        let metadata = json!({"issuer": server, "token_endpoint": format!("{server}/token")});
+        let reply = Reply::Ok(JSON, metadata.to_string().into_bytes());
+        idp.reply_at(&format!("{path}{METADATA}"), reply);
+    }
+    let names = |server: &str| {
+        let document = json!({"resource": idp.url(""), "authorization_servers": [server]});
+        idp.reply_at(RESOURCE, Reply::Ok(JSON, document.to_string().into_bytes()));
+    };
+    let mut settings = with_dpop(&idp);
+    settings.endpoint = TokenEndpoint::Pair {
+        resource: idp.url(""),
+        issuers: servers.to_vec(),
+    };
+    names(&servers[0]);
+    let granted = Reply::Once(Box::new(bound("one")), Box::new(Reply::Reset));
+    idp.reply_at(
+        "/a/token",
+        Reply::Once(Box::new(wants_nonce()), Box::new(granted)),
+    );
+    idp.reply_at("/b/token", bound("two"));
+    let world = World::with(settings).await;
+    assert_eq!(world.held().as_deref(), Some("DPoP one"));
+    // The first one fails, and the resource names the other.
+    world.next_request().await;
+    names(&servers[1]);
+    world.next_request().await;
+    let paths = idp.paths();
+    let shown: Vec<_> = (0..paths.len())
+        .filter_map(|at| Some((paths[at].clone(), proof(&idp, at)?["nonce"].clone())))
+        .collect();
+    let first = ("/a/token".to_owned(), json!("first.nonce"));
+    assert_eq!(
+        shown,
+        [
+            ("/a/token".to_owned(), Value::Null),
+            first.clone(),
+            first,
+            ("/b/token".to_owned(), Value::Null),
+        ]
+    );
+    assert_eq!(world.held().as_deref(), Some("DPoP two"));
+}
