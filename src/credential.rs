@@ -201,11 +201,20 @@ pub struct CredentialFault {
 }
 
 impl CredentialSettings {
+    /// Who the client is. Without an id only its assertion says so, and what is in another file is another's.
+    fn client(&self) -> (Option<&str>, Option<&std::path::Path>) {
+        let id = self.client_id.as_deref();
+        match &self.authentication {
+            ClientAuthentication::AssertionFile(path) if id.is_none() => (id, Some(path)),
+            _ => (id, None),
+        }
+    }
+
     /// Whether a token obtained under `other` is one that these settings ask for. How it is asked for does not matter: a
     /// secret or a CA that was rotated keeps the token.
     fn same_token(&self, other: &Self) -> bool {
         self.endpoint == other.endpoint
-            && self.client_id == other.client_id
+            && self.client() == other.client()
             && self.scopes == other.scopes
             && self.audience == other.audience
             && self.resources == other.resources

@@ -103,10 +103,10 @@ fn parse(
     if !success {
         return Err(TokenError::Status(status));
     }
-    granted(&members, kind).map_err(TokenError::Answer)
+    granted(&members, kind, secrets).map_err(TokenError::Answer)
 }
 
-fn granted(members: &Members<'_>, kind: Kind) -> Result<Granted, &'static str> {
+fn granted(members: &Members<'_>, kind: Kind, secrets: &[&[u8]]) -> Result<Granted, &'static str> {
     if members.error.is_some() {
         return Err("it has an `error` that is no text");
     }
@@ -131,14 +131,15 @@ fn granted(members: &Members<'_>, kind: Kind) -> Result<Granted, &'static str> {
         return Err("its `access_token` cannot stand in a header (RFC 6750 section 2.1)");
     }
     let given = members.expires_in.filter(|value| value.get() != "null");
+    let mut unsaid = secrets.to_vec();
+    unsaid.push(token.as_bytes());
+    let scope = members.scope.and_then(text);
+    let scope = scope.and_then(|scope| clean(&scope, &unsaid));
     Ok(Granted {
         token,
         lifetime: given.map_or(Ok(DEFAULT_LIFETIME), lifetime)?,
         lifetime_given: given.is_some(),
-        scope: members
-            .scope
-            .and_then(text)
-            .and_then(|scope| clean(&scope, &[])),
+        scope,
     })
 }
 

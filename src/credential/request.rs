@@ -128,12 +128,13 @@ impl Way {
         if let Some(nonce) = proof::nonce(&fetched.headers) {
             self.nonce = Some((request.url.clone(), nonce.to_owned()));
         }
-        let secret = shown.secret();
+        let secrets = shown.secrets();
+        let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.as_bytes()).collect();
         let kind = match proof {
             Some(_) => Kind::Bound,
             None => Kind::Bearer,
         };
-        answer::read(&fetched, kind, &[secret.as_bytes()], clock.now().unix)
+        answer::read(&fetched, kind, &secrets, clock.now().unix)
     }
 
     fn nonce_of(&self, endpoint: &str) -> Option<&str> {
@@ -306,17 +307,11 @@ impl Shown {
         }
     }
 
-    /// RFC 6749 section 2.3.1: both are form-encoded first, so that either may hold a colon.
     fn basic(&self) -> Option<Result<HeaderValue, TokenError>> {
         let Self::Basic { id, secret } = self else {
             return None;
         };
-        let mut pair = Zeroizing::new(String::new());
-        encode(id, &mut pair);
-        pair.push(':');
-        encode(secret, &mut pair);
-        let mut value = Zeroizing::new("Basic ".to_owned());
-        STANDARD.encode_string(pair.as_bytes(), &mut value);
+        let value = Zeroizing::new(format!("Basic {}", *credentials(id, secret)));
         let value = HeaderValue::from_str(&value).map(|mut value| {
             value.set_sensitive(true);
             value
@@ -324,14 +319,31 @@ impl Shown {
         Some(value.map_err(|_| TokenError::Internal))
     }
 
-    /// What nobody may repeat.
-    fn secret(&self) -> &str {
+    /// What nobody may repeat, in the forms that it is sent in.
+    fn secrets(&self) -> Vec<Zeroizing<String>> {
         match self {
-            Self::Basic { secret, .. } | Self::Post { secret, .. } => secret,
-            Self::Assertion { assertion, .. } => assertion,
-            Self::Certificate { .. } => "",
+            Self::Basic { id, secret } => {
+                vec![secret.clone(), encoded(secret), credentials(id, secret)]
+            }
+            Self::Post { secret, .. } => vec![secret.clone(), encoded(secret)],
+            Self::Assertion { assertion, .. } => vec![assertion.clone()],
+            Self::Certificate { .. } => Vec::new(),
         }
     }
+}
+
+/// RFC 6749 section 2.3.1: both are form-encoded first, so that either may hold a colon.
+fn credentials(id: &str, secret: &str) -> Zeroizing<String> {
+    let mut pair = encoded(id);
+    pair.push(':');
+    encode(secret, &mut pair);
+    Zeroizing::new(STANDARD.encode(pair.as_bytes()))
+}
+
+fn encoded(text: &str) -> Zeroizing<String> {
+    let mut out = Zeroizing::default();
+    encode(text, &mut out);
+    out
 }
 
 /// `application/x-www-form-urlencoded`.

@@ -94,6 +94,19 @@ fn a7_a_description_is_bounded_and_holds_nothing_secret() {
 }
 
 #[test]
+fn a7_a_scope_that_repeats_the_secret_or_the_token_is_not_passed_on() {
+    for (scope, expected) in [
+        ("read write", Some("read write")),
+        ("read correct horse battery staple", None),
+        ("read an-opaque-token", None),
+    ] {
+        let body = serde_json::json!({"access_token": "an-opaque-token-of-some-length", "token_type": "Bearer", "scope": scope});
+        let granted = answer(200, "application/json", &body.to_string()).unwrap();
+        assert_eq!(granted.scope.as_deref(), expected, "{scope}");
+    }
+}
+
+#[test]
 fn a5_retry_after_is_seconds_or_a_date() {
     const ROWS: [(&str, Option<u64>); 7] = [
         ("7", Some(7)),

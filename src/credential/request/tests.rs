@@ -13,3 +13,39 @@ fn a1_the_form_is_encoded_as_the_url_standard_says() {
         assert_eq!(form.take(), url.query().unwrap(), "{text}");
     }
 }
+
+/// A server for developers may tell what it was sent.
+#[test]
+fn a7_a_secret_is_known_again_in_every_form_that_it_is_sent_in() {
+    let secret = || Zeroizing::new("correct horse:battery&staple".to_owned());
+    let id = "agent".to_owned();
+    for (shown, sent) in [
+        (
+            Shown::Basic {
+                id: id.clone(),
+                secret: secret(),
+            },
+            3,
+        ),
+        (
+            Shown::Post {
+                id,
+                secret: secret(),
+            },
+            2,
+        ),
+    ] {
+        let mut form = Form::default();
+        shown.add_to(&mut form);
+        let basic = shown.basic().map(|value| value.unwrap());
+        let basic = basic.as_ref().map_or("", |value| value.to_str().unwrap());
+        let secrets = shown.secrets();
+        assert_eq!(secrets.len(), sent);
+        assert!(
+            secrets
+                .iter()
+                .any(|secret| form.0.contains(secret.as_str()) || basic.ends_with(secret.as_str()))
+        );
+        assert!(secrets.iter().any(|one| **one == *secret()));
+    }
+}

@@ -200,6 +200,30 @@ async fn a7_another_client_or_another_token_starts_from_nothing() {
     }
 }
 
+/// Without a `client_id` the assertion says who the client is.
+#[tokio::test]
+async fn a7_the_assertion_of_another_account_does_not_inherit_the_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let assertion = |name: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("eyJ.{name}.AA")).unwrap();
+        ClientAuthentication::AssertionFile(path)
+    };
+    for (client_id, kept) in [(None, false), (Some("agent".to_owned()), true)] {
+        let idp = Idp::start().await;
+        idp.reply_at("/token", token("one", 300));
+        let mut settings = settings(&idp);
+        settings.client_id = client_id;
+        settings.authentication = assertion("one");
+        let world = World::with(settings.clone()).await;
+        world.configure([settings.clone()]);
+        assert!(world.held().is_some(), "nothing has changed");
+        settings.authentication = assertion("other");
+        world.configure([settings.clone()]);
+        assert_eq!(world.held().is_some(), kept, "{:?}", settings.client_id);
+    }
+}
+
 #[tokio::test]
 async fn a_credential_that_is_gone_is_not_asked_for_any_more() {
     let idp = Idp::start().await;
