@@ -117,12 +117,10 @@ impl RequestBody {
         if incoming.is_none() {
             exchange.request_ended();
         }
-        Self {
-            incoming,
-            exchange,
-            left: limit.unwrap_or(u64::MAX),
-            keep: None,
-        }
+        let mut body = Self::none(exchange);
+        body.incoming = incoming;
+        body.left = limit.unwrap_or(u64::MAX);
+        body
     }
 
     /// Where this body can be kept as it passes: it is no larger than `most`, as far as is known now (`declared`).
@@ -145,20 +143,26 @@ impl RequestBody {
 
     /// What was kept of a body that has passed, once more.
     pub(crate) fn again(keep: Option<Rc<Keep>>, exchange: Rc<Exchange>) -> Self {
-        Self {
-            keep,
-            ..Self::none(exchange)
-        }
+        let mut body = Self::none(exchange);
+        body.keep = keep;
+        body
     }
 
     /// The body of a request that has none.
-    pub(crate) const fn none(exchange: Rc<Exchange>) -> Self {
+    pub(crate) fn none(exchange: Rc<Exchange>) -> Self {
+        exchange.request_held();
         Self {
             incoming: None,
             exchange,
             left: 0,
             keep: None,
         }
+    }
+}
+
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        self.exchange.request_let_go();
     }
 }
 

@@ -60,6 +60,8 @@ struct Request {
     awaited: Cell<Option<Tick>>,
     /// Set while bytes are with hyper that it has not asked to follow up: the upstream may have stopped reading.
     handed_over: Cell<Option<Tick>>,
+    /// Bodies of it that are with hyper: one that has ended may still wait there for the upstream to take the last piece.
+    held: Cell<u32>,
     /// Set when the answer has ended before the request: when bytes came last since.
     lingers: Cell<Option<Tick>>,
     /// The connection to the upstream meanwhile; nobody uses it again.
@@ -227,6 +229,18 @@ impl Exchange {
         }
     }
 
+    pub(super) fn request_held(&self) {
+        self.request
+            .held
+            .set(self.request.held.get().saturating_add(1));
+    }
+
+    pub(super) fn request_let_go(&self) {
+        self.request
+            .held
+            .set(self.request.held.get().saturating_sub(1));
+    }
+
     pub(crate) fn request_broke(&self) {
         self.request.fault.set(Some(RequestFault::Broke));
     }
@@ -300,6 +314,7 @@ impl Exchange {
     /// It is sent again with another token.
     pub(crate) fn sent_again(&self) {
         self.sent_again.set(true);
+        self.stop_sending();
         if let Some(counters) = self.upstream_counters() {
             counters.replays.increment();
         }
@@ -367,17 +382,20 @@ impl Exchange {
         }
     }
 
-    /// Since when a request has brought nothing although its answer has ended.
+    /// Since when a request has brought nothing, or its upstream taken nothing, although its answer has ended.
     pub(super) fn lingers_since(&self) -> Option<Tick> {
-        self.request
-            .lingers
-            .get()
-            .filter(|_| !self.request.ended.get())
+        let request = &self.request;
+        let over = request.ended.get() && request.held.get() == 0;
+        request.lingers.get().filter(|_| !over)
     }
 
     /// The rest of the request is not waited for any more.
     pub(super) fn give_up(&self) {
         let lease = self.request.lease.take();
+        if self.request.ended.get() {
+            // The caller has done its part, and may go on with the connection.
+            return self.stop_sending();
+        }
         if !lease.is_some_and(Lease::abandon) {
             self.close();
         }
@@ -389,7 +407,11 @@ impl Exchange {
             return self.connection.kill();
         };
         stream.cut();
-        // An upstream connection that is shared as well holds the body, and with that the stream.
+        self.stop_sending();
+    }
+
+    /// An upstream connection that is shared holds the body, and with that the stream.
+    fn stop_sending(&self) {
         if let Some(sending) = self.request.sending.take() {
             sending.cut();
         }
@@ -406,6 +428,9 @@ impl Exchange {
         self.response.handed_over.set(None);
         if !self.response.over.replace(true) {
             self.connection.answer_ended();
+            if self.request.ended.get() && self.request.held.get() > 0 {
+                self.request.lingers.set(Some(self.worker.coarse()));
+            }
         }
     }
 

@@ -422,6 +422,27 @@ fn invariant_59_a_stream_ends_whose_upstream_stopped_reading_after_its_answer() 
     eventually("the upstream is left", || grpc.requests().len() == 1);
 }
 
+/// The same where all of the body has come from its caller, who has the answer or has left: nobody else ends it.
+#[test]
+fn invariant_59_a_last_piece_that_an_upstream_never_takes_does_not_hold_its_request() {
+    let grpc = H2Upstream::without_a_window();
+    let routes = "routes: [{path: /**, allow: anyone, grpc: true}]";
+    let bed = Setup::new(routes).upstream_url(&grpc.url()).start();
+    assert_eq!(bed.send(&Request::post("/early", "x")).status, 200);
+    let mut leaving = bed.proxy.connect();
+    leaving.send(Request::post("/deaf", "x").bytes());
+    assert_eq!(leaving.read_head().expect("a head").status, 200);
+    drop(leaving);
+    let mut staying = bed.proxy.connect();
+    let early = Request::post("/early", "y");
+    assert_eq!(staying.exchange(early.bytes()).status, 200);
+    second(&bed, BODY + 5);
+    bed.proxy.await_records(3);
+    eventually("the upstream is left", || grpc.requests().len() == 3);
+    // Who has an answer goes on undisturbed.
+    assert_eq!(staying.exchange(early.bytes()).status, 200);
+}
+
 /// A body whose answer is over ends with its own stream: others share the connection, here to the upstream as well.
 #[test]
 fn invariant_59_a_body_that_outlives_its_answer_ends_alone() {

@@ -1,5 +1,6 @@
 //! An HTTP/2 upstream with prior knowledge, for gRPC: echoes messages as they come and ends with trailers; `/early` is
-//! answered at once, `/deaf` reads nothing, and `/wants-second` answers 401 to the first token of the bed's token endpoint.
+//! answered at once, `/deaf` reads nothing, `/wants-second` answers 401 to the first token of the bed's
+//! token endpoint, and `/early-second` does so at once.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -32,15 +33,26 @@ pub struct H2Upstream {
 impl H2Upstream {
     /// Starts it.
     pub fn start() -> Self {
+        Self::with(h2::server::Builder::new())
+    }
+
+    /// Starts one that takes no byte of a body.
+    pub fn without_a_window() -> Self {
+        let mut builder = h2::server::Builder::new();
+        builder.initial_window_size(0);
+        Self::with(builder)
+    }
+
+    fn with(builder: h2::server::Builder) -> Self {
         let listener = wait(tokio::net::TcpListener::bind("127.0.0.1:0")).expect("a port");
         let address = listener.local_addr().expect("an address");
         let requests = Arc::new(Mutex::new(Vec::new()));
         let captured = Arc::clone(&requests);
         let task = handle().spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let captured = Arc::clone(&captured);
+                let (captured, builder) = (Arc::clone(&captured), builder.clone());
                 handle().spawn(async move {
-                    let Ok(mut connection) = h2::server::handshake(stream).await else {
+                    let Ok(mut connection) = builder.handshake(stream).await else {
                         return;
                     };
                     while let Some(Ok((request, respond))) = connection.accept().await {
@@ -95,15 +107,15 @@ async fn answer(
         body: Vec::new(),
         trailers: None,
     };
+    let first = seen.headers.get("authorization");
+    let first = first.is_some_and(|value| value.as_bytes().starts_with(b"Bearer at-1-"));
+    let refused = first && seen.path == "/early-second";
     let head = Response::builder()
+        .status(if refused { 401 } else { 200 })
         .header("content-type", "application/grpc")
         .body(())
         .expect("a response");
-    if seen.path == "/wants-second"
-        && seen.headers["authorization"]
-            .as_bytes()
-            .starts_with(b"Bearer at-1-")
-    {
+    if seen.path == "/wants-second" && first {
         while let Some(Ok(piece)) = body.data().await {
             seen.body.extend_from_slice(&piece);
         }
@@ -116,7 +128,7 @@ async fn answer(
         return;
     }
     // An answer that is over before its request is, which goes on.
-    let early = seen.path == "/early";
+    let early = seen.path.starts_with("/early");
     let Ok(mut stream) = respond.send_response(head, early) else {
         return;
     };

@@ -105,6 +105,24 @@ fn a4_http2_upstreams_get_the_replay_too() {
     assert_eq!(seen[1].headers["authorization"], bearer(&endpoint, 2));
 }
 
+/// Both attempts are over for their caller; what holds their bodies must not hold the request in flight.
+#[test]
+fn a4_an_http2_upstream_that_takes_no_body_holds_neither_attempt() {
+    let endpoint = TokenEndpoint::start();
+    let upstream = H2Upstream::without_a_window();
+    let bed = setup(&endpoint, "").upstream_url(&upstream.url()).start();
+    let answer = bed.send(&post("/early-second", "body"));
+    assert_eq!(answer.status, 200);
+    eventually("the first attempt is let go", || {
+        upstream.requests().len() == 1
+    });
+    bed.clock.advance(Duration::from_secs(35));
+    eventually("and so is the second", || upstream.requests().len() == 2);
+    let record = record(&bed, 1);
+    assert_eq!(record["replayed"], true, "{record}");
+    reconcile(&bed);
+}
+
 #[test]
 fn a4_a_body_that_is_larger_or_still_coming_is_never_sent_again() {
     let endpoint = TokenEndpoint::start();
