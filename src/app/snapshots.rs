@@ -37,7 +37,10 @@ pub(super) fn build(
             .keys
             .get(&settings.name)
             .ok_or_else(|| format!("issuer {}: no key cell", settings.name))?;
-        let previous = previous.and_then(|previous| previous.issuers.named(&settings.name));
+        // Whose tokens they are says `iss`, whatever name the issuer goes by: a used proof stays used under a new one.
+        let mut own = settings.issuers.iter();
+        let previous =
+            previous.and_then(|previous| own.find_map(|iss| previous.issuers.by_iss(iss)));
         issuers.push(Arc::new(Issuer::following(
             settings.clone(),
             Arc::clone(cell),

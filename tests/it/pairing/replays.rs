@@ -172,6 +172,20 @@ fn a_used_proof_stays_used_until_it_is_too_old_also_over_a_reload() {
 }
 
 #[test]
+fn a_used_proof_stays_used_when_a_reload_renames_the_issuer() {
+    let bed = setup("accept").start();
+    let client = Client::new(&bed);
+    let request = client.request("as issued");
+    assert_forwarded(&bed, Variant::PLAIN, &request);
+    for name in ["renamed", "main"] {
+        let lines = lines("accept").replace("main", name);
+        bed.proxy.reload(&bed.fill(&lines)).expect("a reload");
+        assert_refused(&bed, Variant::PLAIN, &request, 401, "dpop_replayed");
+        assert_forwarded(&bed, Variant::PLAIN, &client.request("as issued"));
+    }
+}
+
+#[test]
 fn a_full_set_refuses_what_is_new_and_forgets_nothing() {
     let bed = setup("{mode: accept, proofs: 16}").start();
     let client = Client::new(&bed);
