@@ -26,6 +26,9 @@ pub const POLL: Duration = Duration::from_secs(10);
 /// After an event, this long without another one: an editor writes in several steps.
 pub const SETTLE: Duration = Duration::from_millis(200);
 
+/// After an event, no longer than this: a directory may never be quiet, such as one where somebody writes a log.
+pub const LONGEST_SETTLE: Duration = Duration::from_secs(2);
+
 /// Why files cannot be watched; polling goes on without.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: cannot be watched")]
@@ -145,12 +148,15 @@ impl Watcher {
     }
 
     async fn settle(&self) {
-        loop {
-            tokio::select! {
-                () = self.notified.notified() => {}
-                () = tokio::time::sleep(SETTLE) => return,
+        let quiet = async {
+            loop {
+                tokio::select! {
+                    () = self.notified.notified() => {}
+                    () = tokio::time::sleep(SETTLE) => return,
+                }
             }
-        }
+        };
+        let _either = tokio::time::timeout(LONGEST_SETTLE, quiet).await;
     }
 
     fn renew(&mut self) {

@@ -104,7 +104,7 @@ pub fn hint(error: &str) -> Option<&'static str> {
             "the client id, the way of authenticating, or the secret or key is not what the server has registered"
         }
         "unauthorized_client" => {
-            "the server knows the client and does not let it use client_credentials: enable it (Keycloak: `Service accounts roles`)"
+            "the server does not let this client use client_credentials: enable it (Keycloak: `Service accounts roles`); Keycloak says the same of a wrong secret"
         }
         "invalid_scope" => {
             "one of `scopes` is unknown to the server, or not assigned to this client"
@@ -114,10 +114,10 @@ pub fn hint(error: &str) -> Option<&'static str> {
         }
         "unsupported_grant_type" => "the server does not offer client_credentials here",
         "invalid_grant" => {
-            "the assertion was not accepted: its issuer, subject, audience or lifetime is not what the server expects"
+            "the assertion was not accepted: its issuer, subject, audience or lifetime is not what the server expects; some servers say it where they miss a DPoP proof: see `dpop`"
         }
         "invalid_request" => {
-            "the server misses a parameter, or got one that it does not take: see `audience`, `resource`, and the way of authenticating"
+            "the server misses a parameter, or got one that it does not take: see `audience`, `resource`, and the way of authenticating; Keycloak says it where it misses a DPoP proof, too: see `dpop`"
         }
         "use_dpop_nonce" | "invalid_dpop_proof" => "the server wants DPoP for this client",
         "server_error" | "temporarily_unavailable" => "the server is in trouble: try again",

@@ -1,5 +1,6 @@
 //! A certified OpenID provider (npm's `oidc-provider`) as the issuer: discovery, and the access tokens it makes.
 
+mod bound;
 mod credentials;
 
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-"""Drives rows S1 to S6 and S15 to S19 of the SmartEM deployment through a running proxy, with tokens of a real Keycloak.
+"""Drives rows S1 to S6, S15 to S19 and A1 to A8 of the SmartEM deployment through running proxies, with a real Keycloak.
 
     drive.py BINARY KEYCLOAK_URL PUBLIC_URL     (environment: SMARTEM_AGENT_SECRET, ADMIN_NAME, ADMIN_PASSWORD)
 
@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 
+from calling import Calling
 from idp import Keycloak, encode, part
 from parts import Edge, Proxy, Upstream, configuration
 
@@ -35,10 +36,18 @@ class Run:
 
     # The bed
 
+    def text(self, issuers, upstream=None, keys="", more=""):
+        url = (upstream or self.upstream).url
+        return configuration(ROOT / "config/smartem.yaml", url, self.edge.url, issuers, keys, more)
+
     def start(self, name, issuers, keys=""):
-        text = configuration(ROOT / "config/smartem.yaml", self.upstream.url, self.edge.url, issuers, keys)
+        return self.begin(name, self.text(issuers, keys=keys))
+
+    def begin(self, name, text, ready=True):
         proxy = Proxy(self.binary, self.directory, name, text)
         self.proxies.append(proxy)
+        if not ready:
+            return proxy
         for _ in range(100):
             if proxy.ready():
                 return proxy
@@ -189,10 +198,7 @@ class Run:
         self.allowed("S15", "the old key while it is published", self.old)
 
     def s16(self):
-        kid = part(self.old, 0)["kid"]
-        keys = self.keycloak.admin("GET", "/keys")["keys"]
-        (provider,) = [key["providerId"] for key in keys if key["kid"] == kid]
-        self.keycloak.admin("DELETE", f"/components/{provider}")
+        self.keycloak.withdraw(self.old)
         began = time.monotonic()
         while (status := self.proxy.ask("GET", "/acquisitions", self.old)[0]) == 200 and time.monotonic() - began < 15:
             self.answered += 1
@@ -224,14 +230,17 @@ class Run:
                    len(self.upstream.heads) == self.answered, (len(self.upstream.heads), self.answered))
         self.check("S18", "no token in the log", not any(part_ in log for part_ in secret))
 
+    def guarded(self, row):
+        try:
+            row()
+        except Exception as error:  # A row that breaks is a row that failed; the others are still run.
+            self.check(row.__name__.upper(), "runs to its end", False, repr(error))
+
     def all(self):
         self.prepare()
         for row in [self.realm, self.s1, self.s2, self.s3, self.s4, self.s5, self.s6, self.s17, self.s19,
-                    self.s4_late, self.s15, self.s16, self.s18]:
-            try:
-                row()
-            except Exception as error:  # A row that breaks is a row that failed; the others are still run.
-                self.check(row.__name__.upper(), "runs to its end", False, repr(error))
+                    self.s4_late, self.s15, self.s16, Calling(self, ROOT).all, self.s18]:
+            self.guarded(row)
         self.check("end", "the proxy ends with 0 when asked to", self.proxy.stop() == 0)
 
 

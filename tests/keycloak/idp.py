@@ -73,9 +73,9 @@ class Keycloak:
             username=self.admin_name, password=self.admin_password,
         )["access_token"]
 
-    def admin(self, method, path, value=None):
-        headers = {"authorization": f"Bearer {self.master()}", "content-type": "application/json"}
-        data = None if value is None else json.dumps(value).encode()
+    def admin(self, method, path, value=None, kind="application/json"):
+        headers = {"authorization": f"Bearer {self.master()}", "content-type": kind}
+        data = value if value is None or isinstance(value, bytes) else json.dumps(value).encode()
         status, answered, body = ask(method, f"{self.base}/admin/realms/{self.realm}{path}", data, headers)
         if status >= 300:
             raise RuntimeError(f"{method} {path}: {status}: {body[:300]!r}")
@@ -90,6 +90,19 @@ class Keycloak:
         client = self.client(client_id)
         client["attributes"][name] = value
         self.admin("PUT", f"/clients/{client['id']}", client)
+
+    def regenerate(self, client_id):
+        """A new secret; the old one ends at once."""
+        return self.admin("POST", f"/clients/{self.client(client_id)['id']}/client-secret")["value"]
+
+    def import_key(self, client_id, form, data):
+        """Tab Keys, Import: `form` is one of the archive formats there."""
+        mark = secrets.token_hex(16)
+        body = (f'--{mark}\r\nContent-Disposition: form-data; name="keystoreFormat"\r\n\r\n{form}\r\n'
+                f'--{mark}\r\nContent-Disposition: form-data; name="file"; filename="key"\r\n'
+                "Content-Type: application/octet-stream\r\n\r\n").encode() + data + f"\r\n--{mark}--\r\n".encode()
+        place = f"/clients/{self.client(client_id)['id']}/certificates/jwt.credential/upload-certificate"
+        self.admin("POST", place, body, f"multipart/form-data; boundary={mark}")
 
     def add_user(self, name, password, fed_id):
         self.admin("POST", "/users", {
@@ -110,6 +123,12 @@ class Keycloak:
             "providerType": "org.keycloak.keys.KeyProvider", "parentId": realm["id"],
             "config": {"priority": ["500"], "enabled": ["true"], "active": ["true"], "algorithm": ["RS256"]},
         })
+
+    def withdraw(self, token):
+        """The key goes that signed this token."""
+        kid = part(token, 0)["kid"]
+        (provider,) = [key["providerId"] for key in self.admin("GET", "/keys")["keys"] if key["kid"] == kid]
+        self.admin("DELETE", f"/components/{provider}")
 
     def code_flow(self, client_id, redirect, user, password, scope="openid profile email"):
         """Authorization code with PKCE (RFC 7636), as a browser does it; returns the whole token answer."""

@@ -54,22 +54,22 @@ class Upstream:
         return None
 
 
-class Edge:
-    """Stands before Keycloak's key endpoint, counts fetches and says how long an answer keeps."""
+class Document:
+    """JSON at a URL of its own; counts who fetches it, and says how long it keeps."""
 
-    def __init__(self, certs):
-        self.fetches, self.max_age = 0, None
-        edge = self
+    def __init__(self, value):
+        self.value, self.fetches, self.max_age = value, 0, None
+        document = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                edge.fetches += 1
-                status, _, body = ask("GET", certs)
+                document.fetches += 1
+                status, body = document.answer()
                 self.send_response(status)
                 self.send_header("content-type", "application/json")
                 self.send_header("content-length", str(len(body)))
-                if edge.max_age is not None:
-                    self.send_header("cache-control", f"max-age={edge.max_age}")
+                if document.max_age is not None:
+                    self.send_header("cache-control", f"max-age={document.max_age}")
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -80,11 +80,22 @@ class Edge:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{server.server_address[1]}/certs"
 
+    def answer(self):
+        return 200, json.dumps(self.value).encode()
+
+
+class Edge(Document):
+    """Stands before Keycloak's key endpoint."""
+
+    def answer(self):
+        status, _, body = ask("GET", self.value)
+        return status, body
+
 
 def replaced(text, pattern, by):
     text, times = re.subn(pattern, lambda _: by, text, flags=re.M)
     if times != 1:
-        raise RuntimeError(f"config/smartem.yaml: {pattern!r} occurs {times} times")
+        raise RuntimeError(f"the example: {pattern!r} occurs {times} times")
     return text
 
 

@@ -5,7 +5,7 @@
 // The resource indicator (RFC 8707) says what is wanted: `urn:AUDIENCE:ALGORITHM`. Ends when its standard input does, so
 // that it never outlives the test that started it.
 
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { createServer } from "node:http";
 import { Provider, errors } from "oidc-provider";
 
@@ -30,6 +30,8 @@ server.listen(0, "127.0.0.1", () => {
       { ...client, client_id: "post-client", client_secret: CLIENT_SECRET, token_endpoint_auth_method: "client_secret_post" },
       // What may stand in a secret, and must be encoded on the way (RFC 6749 section 2.3.1).
       { ...client, client_id: "odd-client", client_secret: `${CLIENT_SECRET} a:b+c&d%25=`, token_endpoint_auth_method: "client_secret_basic" },
+      // Its tokens are bound to a key of its own (RFC 9449).
+      { ...client, client_id: "bound-client", client_secret: CLIENT_SECRET, token_endpoint_auth_method: "client_secret_basic", dpop_bound_access_tokens: true },
       ...CLIENT_ALGORITHMS.map((alg) => ({
         ...client,
         client_id: `key-client-${alg}`,
@@ -60,6 +62,7 @@ server.listen(0, "127.0.0.1", () => {
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       resourceIndicators: {
         enabled: true,
         async getResourceServerInfo(_, resource) {

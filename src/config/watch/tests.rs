@@ -108,6 +108,26 @@ fn a_named_file_counts_and_a_neighbour_does_not() {
 }
 
 #[test]
+fn a_change_is_noticed_in_a_directory_that_is_never_quiet() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, log) = (dir.path().join("config.yaml"), dir.path().join("its.log"));
+    fs::write(&file, "a").unwrap();
+    block_on(async {
+        let mut watcher = watcher(&file, &[]);
+        let writing = async {
+            for line in 0.. {
+                fs::write(&log, format!("{line}")).unwrap();
+                tokio::time::sleep(SETTLE / 10).await;
+            }
+        };
+        tokio::select! {
+            () = change_after(&mut watcher, || fs::write(&file, "b").unwrap()) => {}
+            () = writing => {}
+        }
+    });
+}
+
+#[test]
 fn the_poll_notices_what_no_event_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("config.yaml");

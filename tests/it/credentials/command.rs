@@ -110,6 +110,10 @@ fn a1_token_tells_refusals_in_words_with_a_hint_and_exits_with_1() {
     for (error, word) in [
         ("invalid_client", "registered"),
         ("unauthorized_client", "Service accounts roles"),
+        // Keycloak has these words for a wrong secret and for a proof that is missing, oidc-provider the third.
+        ("unauthorized_client", "wrong secret"),
+        ("invalid_request", "`dpop`"),
+        ("invalid_grant", "`dpop`"),
         ("invalid_scope", "`scopes`"),
         ("invalid_target", "`resource`"),
     ] {

@@ -9,12 +9,12 @@ use super::{Provider, SECRET, bed, usage};
 use crate::bed::{Variant, assert_forwarded, keys};
 
 /// A folder with a configuration that has one credential.
-struct Place {
+pub(super) struct Place {
     folder: tempfile::TempDir,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let place = Self {
             folder: tempfile::tempdir().expect("a folder"),
         };
@@ -39,7 +39,13 @@ impl Place {
     }
 
     /// What `countersign token` says about a credential, and whether a token came.
-    fn ask(&self, provider: &Provider, client: &str, way: &str, more: &str) -> (bool, Value) {
+    pub(super) fn ask(
+        &self,
+        provider: &Provider,
+        client: &str,
+        way: &str,
+        more: &str,
+    ) -> (bool, Value) {
         let issuer = provider.issuer();
         let config = format!(
             r#"
@@ -90,7 +96,7 @@ fn obtained((came, told): &(bool, Value), client: &str) -> String {
     told["access_token"].as_str().expect("a token").to_owned()
 }
 
-const RESOURCE: &str = "resource: \"urn:usage-api:ES256\"";
+pub(super) const RESOURCE: &str = "resource: \"urn:usage-api:ES256\"";
 
 #[test]
 fn a1_real_idp_takes_the_secret_as_basic_and_in_the_form() {
