@@ -28,11 +28,18 @@ impl<B> Reachable<B> {
                 token,
             })
         } else {
-            Err(self.refuse(Rejection::TokenUnavailable(CredentialFault {
-                oauth_error: None,
-                retry_after: Duration::from_secs(1),
-            })))
+            Err(self.refuse(AccessToken::ended()))
         }
+    }
+}
+
+impl AccessToken {
+    /// What its caller gets when it has ended since it was attached.
+    pub(crate) const fn ended() -> Rejection {
+        Rejection::TokenUnavailable(CredentialFault {
+            oauth_error: None,
+            retry_after: Duration::from_secs(1),
+        })
     }
 }
 

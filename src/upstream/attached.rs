@@ -46,6 +46,7 @@ pub(crate) async fn forward_attached(
         pool,
         listener,
         exchange,
+        token: Some(&token),
     };
     let deadline = outgoing.passing.deadline();
     let again = outgoing.head.clone();
@@ -61,7 +62,7 @@ pub(crate) async fn forward_attached(
             sending,
             attaching,
             credentials,
-            token,
+            token: &token,
             wants_nonce,
         };
         let is_there = bodiless || (exchange.request_has_ended() && is_whole(keep.as_deref()));
@@ -146,7 +147,7 @@ struct Refused<'a> {
     sending: Sending<'a>,
     attaching: Attaching<'a>,
     credentials: &'a Credentials,
-    token: Arc<AccessToken>,
+    token: &'a Arc<AccessToken>,
     /// Another proof would do: the upstream has told the nonce that it misses (RFC 9449 section 9).
     wants_nonce: bool,
 }
@@ -164,10 +165,10 @@ impl Refused<'_> {
         let exchange = self.sending.exchange;
         failpoint!(Renew, Ok(answer));
         let token = if self.wants_nonce {
-            Some(self.token)
+            Some(Arc::clone(self.token))
         } else {
             let credential = &self.attaching.outbound.credential;
-            let renewed = self.credentials.renew(credential, &self.token).await;
+            let renewed = self.credentials.renew(credential, self.token).await;
             renewed.ok().flatten()
         };
         let now = exchange.clock().now();
@@ -178,14 +179,18 @@ impl Refused<'_> {
         exchange.sent_again();
         let body = RequestBody::again(keep, Rc::clone(exchange));
         let request = self.attaching.put(&token, head)?.map(|()| body);
-        let answer = self.sending.watched(request, deadline).await?;
+        let sending = Sending {
+            token: Some(&token),
+            ..self.sending
+        };
+        let answer = sending.watched(request, deadline).await?;
         self.attaching.hear(&token, &answer.0);
         Ok(answer)
     }
 
     /// What has gone by is not there to be sent again: the caller gets the 401, the next one another token.
     fn renew_for_the_next(self) {
-        let (credentials, token) = (self.credentials.clone(), self.token);
+        let (credentials, token) = (self.credentials.clone(), Arc::clone(self.token));
         let credential = Arc::clone(&self.attaching.outbound.credential);
         tokio::task::spawn_local(async move {
             drop(credentials.renew(&credential, &token).await);

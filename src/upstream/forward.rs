@@ -36,6 +36,7 @@ pub(crate) async fn forward(
         pool,
         listener,
         exchange,
+        token: None,
     };
     let deadline = outgoing.passing.deadline();
     let answer = sending

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 
 use super::UpstreamAddress;
 use super::pool::{Connection, Lease, Pool};
+use crate::credential::AccessToken;
 use crate::proxy::{Exchange, RequestBody};
 use crate::rejection::Rejection;
 use crate::snapshot::Listener;
@@ -23,6 +24,8 @@ pub(super) struct Sending<'a> {
     pub(super) pool: &'a Pool,
     pub(super) listener: &'a Listener,
     pub(super) exchange: &'a Rc<Exchange>,
+    /// The token that goes with it.
+    pub(super) token: Option<&'a AccessToken>,
 }
 
 pub(super) type Answer = (Response<Incoming>, Option<Lease>);
@@ -119,6 +122,11 @@ impl Sending<'_> {
             outcome.increment();
         }
         let connection = connected?;
+        // Connecting takes time, and an expired token is never sent.
+        let now = self.exchange.clock().now();
+        if self.token.is_some_and(|token| !token.is_good(now)) {
+            return Err(AccessToken::ended());
+        }
         match self.send_on(connection, request).await {
             Ok(answer) => Ok(answer),
             Err(Unsent::Final(rejection)) => Err(rejection),

@@ -1,5 +1,7 @@
 //! The token is attached, and nothing else is said of the caller.
 
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use super::{bearer, credentials, get, post, record, setup, with_listeners};
@@ -196,6 +198,61 @@ fn a5_without_a_token_the_answer_names_the_oauth_error_and_nothing_goes_upstream
     });
     let seen = bed.upstream.await_request();
     assert_eq!(seen.header("authorization"), Some(&*bearer(&endpoint, 1)));
+}
+
+/// Passes one connection on to `to`, once it is told to; tells when it has come.
+fn gate(to: std::net::SocketAddr) -> (std::net::SocketAddr, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (came, has_come) = mpsc::channel();
+    let (open, opens) = mpsc::channel();
+    std::thread::spawn(move || -> std::io::Result<u64> {
+        let (near, _) = listener.accept()?;
+        let _ = came.send(());
+        let _ = opens.recv();
+        let far = TcpStream::connect(to)?;
+        let (mut from, mut into) = (near.try_clone()?, far.try_clone()?);
+        std::thread::spawn(move || std::io::copy(&mut from, &mut into));
+        std::io::copy(&mut &far, &mut &near)
+    });
+    (address, has_come, open)
+}
+
+#[test]
+fn a5_a_token_that_ends_while_the_upstream_is_being_connected_to_is_not_sent() {
+    for (passes, status) in [(0, 200), (1, 503)] {
+        let endpoint = TokenEndpoint::start();
+        endpoint.lifetime(Some(100));
+        let upstream = Upstream::tls(|exchange| exchange.echo());
+        let (address, has_come, open) = gate(upstream.address());
+        let url = format!(
+            "{{url: \"https://localhost:{}\", ca: {{file: \"{}\"}}}}",
+            address.port(),
+            tls::file("ca.crt").display()
+        );
+        let bed = setup(&endpoint, "")
+            .upstream(upstream)
+            .upstream_url(&url)
+            .start();
+        crate::bed::eventually("a token is held", || {
+            let status = bed.proxy.admin_get("/status").expect(200).json();
+            status["credentials"][0]["health"] == "usable"
+        });
+        // No other one comes.
+        endpoint.behave(Behaviour::Resets);
+        bed.clock.advance(Duration::from_secs(99));
+        let proxy = bed.proxy.addr();
+        let caller =
+            std::thread::spawn(move || Connection::open(proxy).exchange(get("/x").bytes()));
+        has_come
+            .recv_timeout(crate::bed::PATIENCE)
+            .expect("the proxy connects");
+        bed.clock.advance(Duration::from_secs(passes));
+        open.send(()).expect("the gate");
+        assert_eq!(caller.join().expect("an answer").status, status);
+        assert_eq!(bed.upstream.requests().len(), usize::from(status == 200));
+        reconcile(&bed);
+    }
 }
 
 #[test]

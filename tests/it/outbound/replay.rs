@@ -124,6 +124,50 @@ fn a4_an_http2_upstream_that_takes_no_body_holds_neither_attempt() {
 }
 
 #[test]
+fn a4_an_endless_401_is_let_go_before_the_second_attempt() {
+    let endpoint = TokenEndpoint::start();
+    let upstream = Upstream::scripted(|exchange| {
+        exchange.body()?;
+        if token_number(&exchange.request) > 1 {
+            return exchange.echo();
+        }
+        exchange.write("HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n")?;
+        // Until the proxy closes.
+        loop {
+            exchange.chunk([b'x'; 16 * 1024])?;
+        }
+    });
+    let bed = setup(&endpoint, "").upstream(upstream).start();
+    assert_eq!(bed.send(&post("/x", "body")).expect(200).body, b"body");
+    assert_eq!(tokens_seen(&bed), [1, 2]);
+    bed.upstream.await_open(1);
+    reconcile(&bed);
+}
+
+#[test]
+fn a4_a_body_that_was_asked_for_with_100_is_asked_for_once_and_sent_twice() {
+    let endpoint = TokenEndpoint::start();
+    let bed = setup(&endpoint, "")
+        .upstream(From::token(2).upstream())
+        .start();
+    let mut client = bed.proxy.connect();
+    client.send(
+        "POST /x HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n",
+    );
+    assert_eq!(client.read_interim(), 100);
+    client.send("body");
+    assert_eq!(client.read().expect(200).body, b"body");
+    let seen = bed.upstream.requests();
+    assert_eq!(tokens_seen(&bed), [1, 2]);
+    for seen in seen {
+        assert_eq!(
+            (seen.body.as_slice(), seen.header("expect")),
+            (&b"body"[..], None)
+        );
+    }
+}
+
+#[test]
 fn a4_a_body_that_is_larger_or_still_coming_is_never_sent_again() {
     let endpoint = TokenEndpoint::start();
     let bed = setup(&endpoint, "replay_body: 1KiB")
