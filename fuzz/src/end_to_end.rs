@@ -29,7 +29,7 @@ pub fn check(data: &[u8]) {
     }
     WORLD.with(|world| {
         let bytes = with_token(data, &world.token);
-        let asked = strict::read(&bytes);
+        let asked = strict::read(&bytes, strict::FIELDS);
         let statuses = talk(world, &bytes, &asked);
         let arrived = world.upstream.take();
         judge(world, &asked, &statuses, &arrived);

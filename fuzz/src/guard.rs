@@ -25,7 +25,7 @@ pub fn check(data: &[u8]) {
     let Some((seed, bytes)) = data.split_first() else {
         return;
     };
-    let ours = strict::read(bytes);
+    let ours = strict::read(bytes, strict::FIELDS);
     // Whether bytes behind a request for another protocol come before its answer makes a difference, and may.
     let upgrades = ours.messages.iter().any(strict::Message::upgrades);
     let whole = run(&[bytes], 16_384, false);

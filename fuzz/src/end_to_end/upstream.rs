@@ -53,7 +53,8 @@ fn serve(mut socket: UnixStream, came: &Mutex<Came>) {
             Ok(_) | Err(_) => return,
         };
         bytes.extend_from_slice(&space[..count]);
-        let mut reading = strict::read(&bytes);
+        // The proxy adds some to those of its caller.
+        let mut reading = strict::read(&bytes, strict::FIELDS + 12);
         if reading.refused_head || reading.refused_body || bytes.starts_with(b"\r") {
             let mut came = came.lock().unwrap_or_else(PoisonError::into_inner);
             came.wrong = Some(bytes);

@@ -64,7 +64,11 @@ impl Reading {
     }
 }
 
-pub(crate) fn read(mut bytes: &[u8]) -> Reading {
+/// Most fields that a caller may send.
+pub(crate) const FIELDS: usize = 100;
+
+/// Reads requests whose heads have at most `fields` fields.
+pub(crate) fn read(mut bytes: &[u8], fields: usize) -> Reading {
     let mut reading = Reading::default();
     loop {
         // One empty line may stand before a request.
@@ -76,7 +80,7 @@ pub(crate) fn read(mut bytes: &[u8]) -> Reading {
         if bytes == b"\r" && !blank {
             return reading;
         }
-        match head(bytes) {
+        match head(bytes, fields) {
             Head::Partial => return reading,
             Head::Bad => {
                 reading.refused_head = true;
@@ -131,7 +135,7 @@ fn is_token(text: &[u8]) -> bool {
 }
 
 /// Lines up to the empty one. A head that can only become bad is bad.
-fn head(bytes: &[u8]) -> Head {
+fn head(bytes: &[u8], fields: usize) -> Head {
     if bytes.first().is_some_and(|byte| !is_token(&[*byte])) {
         return Head::Bad;
     }
@@ -140,10 +144,10 @@ fn head(bytes: &[u8]) -> Head {
     let end = loop {
         let rest = &bytes[start..];
         let Some(at) = rest.iter().position(|byte| matches!(byte, b'\r' | b'\n')) else {
-            return judge_lines(&lines).map_or(Head::Bad, |_| Head::Partial);
+            return judge_lines(&lines, fields).map_or(Head::Bad, |_| Head::Partial);
         };
         if rest[at] == b'\r' && rest.len() == at + 1 {
-            return judge_lines(&lines).map_or(Head::Bad, |_| Head::Partial);
+            return judge_lines(&lines, fields).map_or(Head::Bad, |_| Head::Partial);
         }
         if !rest[at..].starts_with(b"\r\n") {
             return Head::Bad;
@@ -155,7 +159,7 @@ fn head(bytes: &[u8]) -> Head {
         }
         lines.push(line);
     };
-    match judge_lines(&lines) {
+    match judge_lines(&lines, fields) {
         Some(mut message) => match framing(&message) {
             Some(framing) => {
                 message.head = bytes[..end].to_vec();
@@ -168,7 +172,7 @@ fn head(bytes: &[u8]) -> Head {
 }
 
 /// The request line and the fields, as many as there are; `None` when one of them is wrong.
-fn judge_lines(lines: &[&[u8]]) -> Option<Message> {
+fn judge_lines(lines: &[&[u8]], most: usize) -> Option<Message> {
     let mut message = Message {
         head: Vec::new(),
         framed: Vec::new(),
@@ -201,7 +205,7 @@ fn judge_lines(lines: &[&[u8]]) -> Option<Message> {
     }
     message.method = String::from_utf8(method.to_vec()).ok()?;
     message.target = target.to_vec();
-    if fields.len() > 100 {
+    if fields.len() > most {
         return None;
     }
     for line in fields {
