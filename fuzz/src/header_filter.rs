@@ -9,6 +9,7 @@ use super::request;
 const NEVER: &[&str] = &[
     "connection",
     "content-length",
+    "dpop",
     "expect",
     "host",
     "http2-settings",
