@@ -9,6 +9,7 @@ mod outbound;
 mod page;
 mod serve;
 mod status;
+mod upstream;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,10 +21,11 @@ use serde::Serialize;
 pub use outbound::{OutboundCounts, OutboundStatus};
 pub use serve::serve;
 pub use status::{Ready, Requests, RouteCounts, Status};
+pub use upstream::{UpstreamExposure, UpstreamStatus};
 
 use crate::clock::{Clock, Now};
 use crate::drain::{DrainSignal, Readiness};
-use crate::telemetry::{CredentialStatuses, KeyStatus, Telemetry};
+use crate::telemetry::{CertificateStatuses, CredentialStatuses, KeyStatus, Telemetry};
 
 /// The admin listener: everything, for people and tools on this machine.
 #[derive(Clone, Debug)]
@@ -78,8 +80,10 @@ pub struct AdminState {
     pub issuers: KeyStatus,
     /// The status of credentials.
     pub credentials: CredentialStatuses,
-    /// What else an operator should know, in words; readiness tells it as degraded.
-    pub notes: Box<dyn Fn() -> Vec<String> + Send + Sync>,
+    /// The status of certificates that we show.
+    pub certificates: CertificateStatuses,
+    /// Looks whether upstreams of this machine can be reached around the proxy.
+    pub upstreams: Box<dyn Fn() -> Vec<UpstreamStatus> + Send + Sync>,
     /// The routes of the live configuration.
     pub routes: Box<dyn Fn() -> Vec<RouteStatus> + Send + Sync>,
     /// The outbound listeners of the live configuration.

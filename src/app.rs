@@ -4,6 +4,7 @@
 //! Workers only serve.
 
 mod admin;
+mod certificates;
 mod control;
 mod exposure;
 mod self_test;

@@ -15,6 +15,30 @@ impl UnixTime {
         Self(seconds)
     }
 
+    /// The time of a year, month and day, and an hour, minute and second (the sixtieth is a leap second), in UTC and the
+    /// proleptic Gregorian calendar. `None` where there is none such, and beyond the years 0 to 9999.
+    #[must_use]
+    pub fn from_civil(
+        [year, month, day]: [i64; 3],
+        [hour, minute, second]: [i64; 3],
+    ) -> Option<Self> {
+        let leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+        let longest = match month {
+            2 if leap => 29,
+            2 => 28,
+            4 | 6 | 9 | 11 => 30,
+            1..=12 => 31,
+            _ => return None,
+        };
+        let exists = (0..=9999).contains(&year)
+            && (1..=longest).contains(&day)
+            && (0..24).contains(&hour)
+            && (0..60).contains(&minute)
+            && (0..=60).contains(&second);
+        let days = days_since_epoch(year, month, day);
+        exists.then_some(Self(days * 86_400 + hour * 3600 + minute * 60 + second))
+    }
+
     /// Seconds since the epoch.
     #[must_use]
     pub const fn as_secs(self) -> i64 {
@@ -26,6 +50,18 @@ impl UnixTime {
     pub const fn plus(self, seconds: i64) -> Self {
         Self(self.0.saturating_add(seconds))
     }
+}
+
+/// In eras of 400 years that begin in March.
+const fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
+    let (year, month) = if month <= 2 {
+        (year - 1, month + 9)
+    } else {
+        (year, month - 3)
+    };
+    let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
+    let of_year = (153 * month + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
 /// A point on the monotonic clock: time since the clock was made. Wall-clock jumps do not touch it.

@@ -43,6 +43,8 @@ pub struct ListenerSettings {
     pub listen: ListenAddress,
     /// Where it forwards.
     pub upstream: UpstreamSettings,
+    /// Whether the proxy is not ready while the upstream listens on more than loopback.
+    pub unready_while_exposed: bool,
     /// Networks whose `X-Forwarded-*` is believed.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Default answer template of its routes.

@@ -5,6 +5,7 @@
 //! `tracing` and counts with [`ControlMetrics`]. Nothing here ever makes a request wait.
 
 mod cells;
+mod certificates;
 mod credentials;
 mod events;
 pub(crate) mod json;
@@ -28,6 +29,7 @@ use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
 pub use cells::{Counter, Gauge, Histogram};
+pub use certificates::CertificateStatuses;
 pub use credentials::CredentialStatuses;
 pub use keys::KeyStatus;
 pub use metrics::{ControlMetrics, Metrics};

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{AdminState, OutboundCounts, OutboundStatus, Reloads, RouteStatus};
+use super::{AdminState, OutboundCounts, OutboundStatus, Reloads, RouteStatus, UpstreamStatus};
+use crate::certificate::CertificateStatus;
 use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::drain::Phase;
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
@@ -51,6 +52,10 @@ pub struct Status {
     pub routes: Vec<RouteCounts>,
     /// Outbound listeners, with what became of their requests.
     pub outbound: Vec<OutboundCounts>,
+    /// Certificates that we show, and when they end.
+    pub certificates: Vec<CertificateStatus>,
+    /// Upstreams of this machine, and whether they can be reached around the proxy.
+    pub upstreams: Vec<UpstreamStatus>,
     /// Refused and failed requests, by reason, since the start.
     pub refusals_by_reason: BTreeMap<String, u64>,
     /// The last refusals, newest first: decision records.
@@ -103,21 +108,7 @@ impl AdminState {
             missing.push("the proxy is draining".into());
         }
         let issuers = (self.issuers)();
-        let without: Vec<_> = issuers
-            .iter()
-            .filter(|issuer| issuer.health == KeyHealth::Unavailable)
-            .map(|issuer| format!("issuer {} has no usable keys", issuer.issuer))
-            .collect();
-        let mut degraded: Vec<String> = issuers
-            .iter()
-            .filter(|issuer| issuer.health == KeyHealth::Stale)
-            .map(|issuer| {
-                format!(
-                    "the keys of issuer {} could not be refreshed",
-                    issuer.issuer
-                )
-            })
-            .collect();
+        let (without, mut degraded) = issuers_in_trouble(&issuers);
         if without.len() == issuers.len() {
             missing.extend(without);
         } else {
@@ -137,7 +128,19 @@ impl AdminState {
                 .filter(|route| route.observe_until.is_some())
                 .map(|route| format!("route {} only observes and enforces nothing", route.name)),
         );
-        degraded.extend((self.notes)());
+        degraded.extend(
+            (self.certificates)()
+                .iter()
+                .filter_map(CertificateStatus::fault),
+        );
+        for upstream in (self.upstreams)() {
+            let into = if upstream.required {
+                &mut missing
+            } else {
+                &mut degraded
+            };
+            into.extend(upstream.fault());
+        }
         if self.reload.state().last_error.is_some() {
             degraded.push("the last reload failed; the configuration before it serves on".into());
         }
@@ -192,6 +195,8 @@ impl AdminState {
             credentials: (self.credentials)(),
             routes: self.route_counts(),
             outbound: self.outbound_counts(),
+            certificates: (self.certificates)(),
+            upstreams: (self.upstreams)(),
             refusals_by_reason: self.refusals_by_reason(),
             recent_refusals: self
                 .telemetry
@@ -270,6 +275,23 @@ impl AdminState {
         }
         reasons
     }
+}
+
+/// Issuers without keys, and those whose keys could not be refreshed, in words.
+fn issuers_in_trouble(issuers: &[IssuerKeyStatus]) -> (Vec<String>, Vec<String>) {
+    let (mut without, mut stale) = (Vec::new(), Vec::new());
+    for IssuerKeyStatus { issuer, health, .. } in issuers {
+        match health {
+            KeyHealth::Unavailable => without.push(format!("issuer {issuer} has no usable keys")),
+            KeyHealth::Stale => {
+                stale.push(format!(
+                    "the keys of issuer {issuer} could not be refreshed"
+                ));
+            }
+            KeyHealth::Usable => {}
+        }
+    }
+    (without, stale)
 }
 
 fn label<'a>(labels: &'a [(String, String)], name: &str) -> &'a str {

@@ -57,7 +57,8 @@ fn with_issuers(issuers: Vec<IssuerKeyStatus>) -> (AdminState, Drain) {
         issuers: Arc::new(move || issuers.clone()),
         credentials: Arc::new(Vec::new),
         outbound: Box::new(Vec::new),
-        notes: Box::new(Vec::new),
+        certificates: Arc::new(Vec::new),
+        upstreams: Box::new(Vec::new),
         routes: Box::new(|| {
             vec![RouteStatus {
                 name: "/<b>".into(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::admin::{
     self, AdminState, AllowStatus, OutboundStatus, ReloadStatus, RouteStatus, Surface,
+    UpstreamExposure, UpstreamStatus,
 };
 use crate::authz::RouteSettings;
 use crate::clock::Clock;
@@ -14,7 +15,7 @@ use crate::credential::Credentials;
 use crate::drain::{DrainSignal, Readiness};
 use crate::jwks::Keys;
 use crate::snapshot::SnapshotCell;
-use crate::telemetry::{Kind, Telemetry};
+use crate::telemetry::{CertificateStatuses, Kind, Telemetry};
 
 use super::exposure::Exposure;
 
@@ -71,20 +72,17 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
     {
         tracing::error!(%error, "metrics.credentials_unavailable");
     }
+    let certificates = certificates(&sources);
     let routes = Arc::clone(sources.snapshot);
     let outbound = Arc::clone(sources.snapshot);
     let jwks = (Arc::clone(sources.snapshot), sources.clock.clone());
     let exposure = sources.exposure;
-    observe_exposure(sources.telemetry, exposure.clone());
+    let snapshot = Arc::clone(sources.snapshot);
+    let upstreams = move || exposure.look(&snapshot.load());
+    observe_exposure(sources.telemetry, upstreams.clone());
     AdminState {
-        notes: Box::new(move || {
-            let around = |name: &Arc<str>| {
-                format!(
-                    "the upstream of {name} listens on more than loopback: it can be reached around the proxy"
-                )
-            };
-            exposure.listeners().iter().map(around).collect()
-        }),
+        certificates,
+        upstreams: Box::new(upstreams),
         telemetry: Arc::clone(sources.telemetry),
         clock: sources.clock.clone(),
         started: sources.clock.now(),
@@ -113,13 +111,34 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
     }
 }
 
-fn observe_exposure(telemetry: &Telemetry, exposed: Exposure) {
+fn certificates(sources: &Sources<'_>) -> CertificateStatuses {
+    let (snapshot, clock) = (Arc::clone(sources.snapshot), sources.clock.clone());
+    let status: CertificateStatuses =
+        Arc::new(move || super::certificates::statuses(&snapshot.load().config, clock.now().unix));
+    if let Err(error) = sources.telemetry.metrics().observe_certificates(&status) {
+        tracing::error!(%error, "metrics.certificates_unavailable");
+    }
+    status
+}
+
+fn observe_exposure(
+    telemetry: &Telemetry,
+    look: impl Fn() -> Vec<UpstreamStatus> + Send + Sync + 'static,
+) {
+    let sample = |status: UpstreamStatus| {
+        let value = match status.exposure {
+            UpstreamExposure::Closed => 0.0,
+            UpstreamExposure::Exposed => 1.0,
+            UpstreamExposure::Unknown => return None,
+        };
+        Some((vec![status.listener], value))
+    };
     let observed = telemetry.metrics().observe(
         "countersign_upstream_exposed",
         "1 for listeners whose upstream can be reached around the proxy: it listens on more than loopback.",
         &["listener"],
         Kind::Gauge,
-        move || exposed.listeners().into_iter().map(|name| (vec![name.to_string()], 1.0)).collect(),
+        move || look().into_iter().filter_map(sample).collect(),
     );
     if let Err(error) = observed {
         tracing::error!(%error, "metrics.exposure_unavailable");

@@ -7,6 +7,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::certificates::Certificates;
 use super::exposure::Exposure;
 use super::snapshots::Cells;
 use super::worker_thread::{self, Role, Start};
@@ -23,8 +24,8 @@ use crate::proxy::Shared;
 use crate::snapshot::SnapshotCell;
 use crate::telemetry::{Telemetry, TelemetryError};
 
-/// How often upstream names are looked up again.
-const RESOLVE: Duration = Duration::from_secs(10);
+/// How often upstream names are looked up again, and everything else is looked at that changes by itself.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// What the control thread can be told.
 #[derive(Debug)]
@@ -46,6 +47,7 @@ pub(super) struct Control {
     _events: tracing::dispatcher::DefaultGuard,
     reload: ReloadStatus,
     exposure: Exposure,
+    certificates: Certificates,
     watcher: Watcher,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
@@ -145,7 +147,8 @@ impl Control {
         let workers = spawn_workers(config.workers, &shared, &telemetry, inbound, &ending)?;
         let control = Self {
             reload: ReloadStatus::default(),
-            exposure: Exposure::default(),
+            exposure: Exposure::new(&addresses),
+            certificates: Certificates::default(),
             options,
             commands,
             keys,
@@ -199,9 +202,9 @@ impl Control {
             "proxy.started"
         );
         let mut signals = self.signals.take().unwrap_or_else(|| Signals::new(false));
-        self.resolve();
+        self.look_around();
         let clock = self.options.clock.clone();
-        let mut resolve_at = clock.tick().plus(RESOLVE);
+        let mut look_at = clock.tick().plus(LOOK);
         loop {
             tokio::select! {
                 command = self.commands.recv() => match command {
@@ -215,9 +218,9 @@ impl Control {
                     Signal::End if self.drain.signal().phase() > Phase::Serving => self.drain.end(),
                     Signal::End => self.begin_drain(),
                 },
-                () = clock.sleep_until(resolve_at) => {
-                    self.resolve();
-                    resolve_at = clock.tick().plus(RESOLVE);
+                () = clock.sleep_until(look_at) => {
+                    self.look_around();
+                    look_at = clock.tick().plus(LOOK);
                 }
                 _ = self.ended.recv() => break,
             }
@@ -304,14 +307,18 @@ impl Control {
         follow(&mut self.watcher, config);
         self.telemetry.apply(&config.log);
         self.snapshot.store(Arc::new(snapshot));
-        self.resolve();
+        self.look_around();
         Ok(generation)
     }
 
-    /// Looks upstream names up, in the background, and whether there is a way around the proxy.
-    fn resolve(&self) {
-        self.exposure.look(&self.snapshot.load());
-        for listener in &self.snapshot.load().listeners {
+    /// Looks upstream names up, in the background, and for what an operator must be told: a way around the proxy,
+    /// certificates near their end.
+    fn look_around(&mut self) {
+        let snapshot = self.snapshot.load_full();
+        drop(self.exposure.look(&snapshot));
+        let now = self.options.clock.now().unix;
+        self.certificates.look(&snapshot.config, now);
+        for listener in &snapshot.listeners {
             let target = Arc::clone(&listener.target);
             tokio::task::spawn_local(async move {
                 if let Err(error) = target.resolve().await {

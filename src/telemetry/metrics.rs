@@ -97,7 +97,7 @@ impl ControlMetrics {
     clippy::as_conversions,
     reason = "there is no lossless conversion; seconds fit in 53 bits"
 )]
-const fn seconds(unix: i64) -> f64 {
+pub(super) const fn seconds(unix: i64) -> f64 {
     unix as f64
 }
 

@@ -26,6 +26,8 @@ mod bed_tests;
 #[cfg(test)]
 mod caps;
 #[cfg(test)]
+mod certificates;
+#[cfg(test)]
 mod credentials;
 #[cfg(test)]
 mod differential;
@@ -33,6 +35,8 @@ mod differential;
 mod docs;
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod exposure;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

@@ -77,6 +77,10 @@ data:
     - ['min by (pod) (countersign_ready_info{@})', pod]
     - ['max by (pod) (countersign_observing_routes{@})', pod]
     - ['max by (pod, listener) (countersign_upstream_exposed{@})', pod, listener]
+- title: Certificates, time left
+  unit: s
+  queries:
+    - ['min by (use, name) (countersign_certificate_expiry_timestamp_seconds{@}) - time()', use, name]
 - title: CPU
   unit: short
   queries:

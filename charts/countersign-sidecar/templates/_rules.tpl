@@ -106,6 +106,16 @@ spec:
   annotations:
     summary: {{ "The upstream of listener {{ $labels.listener }} can be reached around the proxy in {{ $labels.pod }}" | quote }}
     description: "It listens on more than loopback. Bind it to 127.0.0.1; the NetworkPolicy alone does not hold inside a node."
+- alert: CountersignCertificateEnding
+  expr: >-
+    (countersign_certificate_expiry_timestamp_seconds{ {{- $ours -}} } - time() < 1209600)
+    and (countersign_certificate_expiry_timestamp_seconds{ {{- $ours -}} } - time()
+    < (countersign_certificate_expiry_timestamp_seconds{ {{- $ours -}} } - countersign_certificate_start_timestamp_seconds{ {{- $ours -}} }) / 5)
+  for: 5m
+  labels: {severity: warning}
+  annotations:
+    summary: {{ "The certificate of {{ $labels.use }} {{ $labels.name }} in {{ $labels.pod }} ends in {{ $value | humanizeDuration }}" | quote }}
+    description: "Whatever renews it should have done so. A renewed file is read without a restart."
 - alert: CountersignObserving
   expr: countersign_observing_routes{ {{- $ours -}} } > 0
   for: 1d

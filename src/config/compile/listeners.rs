@@ -58,6 +58,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         .text("listen")
         .and_then(|text| scalar::listen_address(text).ok());
     let upstream = view.get("upstream").and_then(|node| upstream(node, scope));
+    let unready_while_exposed = unready_while_exposed(view, upstream.as_ref(), scope);
     let cors = view.sub_if("cors", &CORS).map(|view| cors(&view, scope));
     let answers = scope.answers(view.get("answers"));
     let external_urls = metadata::external_urls(view, scope);
@@ -76,6 +77,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         name: Arc::from(view.text("name").unwrap_or("inbound")),
         listen: listen?,
         upstream: upstream?,
+        unready_while_exposed,
         trusted_proxies: trusted_proxies(view, scope),
         answers,
         cors,
@@ -86,6 +88,26 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         timeouts: timeouts(&view.sub("timeouts", &TIMEOUTS)),
         outbound: None,
     })
+}
+
+/// Only of an upstream that has a port on this machine can it be told.
+fn unready_while_exposed(
+    view: &View<'_>,
+    upstream: Option<&UpstreamSettings>,
+    scope: &mut Scope<'_>,
+) -> bool {
+    let unready = view.text("exposed_upstream") == Some("unready");
+    let without = |upstream: &UpstreamSettings| {
+        !upstream.address.is_local() || upstream.address.host_and_port().is_none()
+    };
+    if unready && upstream.is_some_and(without) {
+        scope.report.error_try(
+            view.place("exposed_upstream"),
+            "`unready` is for an upstream on a loopback address",
+            "remove it: whether this upstream can be reached by others cannot be told from here",
+        );
+    }
+    unready
 }
 
 fn trusted_proxies(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<ipnet::IpNet> {

@@ -91,6 +91,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         name,
         listen: listen?,
         upstream: upstream?,
+        unready_while_exposed: false,
         trusted_proxies: Vec::new(),
         answers: None,
         cors: None,

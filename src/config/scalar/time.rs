@@ -82,44 +82,10 @@ pub(crate) fn date(text: &str) -> Result<UnixTime, String> {
         let found = [parts.next()??, parts.next()??, parts.next()??];
         parts.next().is_none().then_some(found)
     };
-    let [year, month, date] = numbers(day, '-').ok_or_else(bad)?;
-    let february = if (year % 4 == 0 && year % 100 != 0) || year % 400 == 0 {
-        29
-    } else {
-        28
-    };
-    let longest = match month {
-        2 => february,
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => return Err(bad()),
-    };
-    if !(1970..=9999).contains(&year) || !(1..=longest).contains(&date) {
-        return Err(bad());
-    }
-    let seconds = match time {
-        None => 86_400,
-        Some(time) => {
-            let [hour, minute, second] = numbers(time, ':').ok_or_else(bad)?;
-            if hour > 23 || minute > 59 || second > 60 {
-                return Err(bad());
-            }
-            hour * 3600 + minute * 60 + second
-        }
-    };
-    Ok(UnixTime::from_secs(
-        days(year, month, date) * 86_400 + seconds,
-    ))
-}
-
-/// Days from 1970-01-01 in the proleptic Gregorian calendar, for years after it.
-fn days(year: i64, month: i64, date: i64) -> i64 {
-    let (year, month) = if month <= 2 {
-        (year - 1, month + 9)
-    } else {
-        (year, month - 3)
-    };
-    let (era, of_era) = (year / 400, year % 400);
-    let of_year = (153 * month + 2) / 5 + date - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    let day = numbers(day, '-').filter(|[year, ..]| *year >= 1970);
+    let time = time.map(|time| numbers(time, ':').ok_or_else(bad));
+    let time = time.transpose()?;
+    let begin = UnixTime::from_civil(day.ok_or_else(bad)?, time.unwrap_or_default());
+    let to_its_end = if time.is_none() { 86_400 } else { 0 };
+    Ok(begin.ok_or_else(bad)?.plus(to_its_end))
 }

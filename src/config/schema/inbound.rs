@@ -31,6 +31,13 @@ pub(crate) static INBOUND: Block = Block {
             "http://127.0.0.1:8000",
         ),
         Key::new(
+            "exposed_upstream",
+            &Shape::Words(&["report", "unready"]),
+            Default("report"),
+            "What happens while an upstream on loopback listens elsewhere too, so that it can be reached around the proxy (Linux): `report` says so, `unready` also keeps the proxy unready, as long as it cannot be told as well.",
+            "unready",
+        ),
+        Key::new(
             "trusted_proxies",
             &Shape::ListOrNone(&Shape::Text(Format::Network)),
             Optional,

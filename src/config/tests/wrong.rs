@@ -647,6 +647,29 @@ fn an_upstream_that_is_this_process_is_an_error() {
 }
 
 #[test]
+fn readiness_waits_for_the_sockets_of_this_machine_alone() {
+    let of = |upstream: &str| {
+        let written = format!("\"{upstream}\", exposed_upstream: unready");
+        with("http://127.0.0.1:8000", &written)
+    };
+    let expected = "inbound.exposed_upstream: `unready` is for an upstream on a loopback address";
+    refused(&[
+        (of("http://app.example.org"), expected),
+        (of("https://10.9.8.7:8000"), expected),
+        (of("unix:/run/app.sock"), expected),
+    ]);
+    for upstream in [
+        "http://127.0.0.1:8000",
+        "h2c://[::1]:8000",
+        "https://localhost",
+    ] {
+        let config = Place::new().load(&of(upstream)).unwrap();
+        assert!(config.listeners[0].unready_while_exposed);
+    }
+    assert!(!Place::new().load(MINIMAL).unwrap().listeners[0].unready_while_exposed);
+}
+
+#[test]
 fn private_keys_among_pinned_ones_are_a_warning() {
     let place = Place::new();
     let key = JWKS.replacen("\"kty\"", "\"d\": \"AQ\", \"kty\"", 1);

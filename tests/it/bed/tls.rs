@@ -89,6 +89,14 @@ pub fn expired() -> Identity {
     sign(&authority().issuer, params)
 }
 
+/// A certificate of our authority for `localhost` that is good between two days.
+pub fn between(from: (i32, u8, u8), to: (i32, u8, u8)) -> Identity {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).expect("parameters");
+    params.not_before = rcgen::date_time_ymd(from.0, from.1, from.2);
+    params.not_after = rcgen::date_time_ymd(to.0, to.1, to.2);
+    sign(&authority().issuer, params)
+}
+
 /// A certificate for `localhost` of an authority that nobody trusts.
 pub fn stranger() -> Identity {
     let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
