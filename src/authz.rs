@@ -12,6 +12,7 @@ mod rate_limit;
 mod reach;
 mod route;
 mod table;
+mod trace;
 
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ pub use policy::{Policy, PolicyBuilder};
 pub use rate_limit::{RateLimit, RateLimitKey, RateLimitSettings, RateLimits};
 pub use reach::{KnownHosts, OwnAuthorization, Reach, Reachable};
 pub use route::{ActorToken, AuthorizationHeader, NearMiss, Route, RouteSettings};
+pub use trace::{AlternativeSeen, Candidates, Considered, Evaluation, Watch};
 
 use crate::authn::{Known, Principal};
 use crate::clock::{Now, UnixTime};
@@ -63,6 +65,15 @@ impl<B> Canonical<B> {
     }
 }
 
+impl Policy {
+    /// The routes whose paths match a request, the most specific first, and those that it nearly hits; for explanations.
+    /// [`Canonical::route`] decides.
+    #[must_use]
+    pub fn considered(&self, head: &Head) -> Candidates {
+        find::considered(self, head)
+    }
+}
+
 impl<B> Routed<B> {
     /// The judged part of the request.
     #[must_use]
@@ -84,6 +95,13 @@ impl<B> Routed<B> {
     #[must_use]
     pub fn demand(&self) -> Demand {
         self.found.demand()
+    }
+
+    /// The row of the route's table that speaks for the request ([`Route::access`]); `None` for a preflight that goes its
+    /// own way, and where a refusal is only observed.
+    #[must_use]
+    pub const fn row(&self) -> Option<usize> {
+        self.found.row()
     }
 
     /// The second token that the route takes. Its header is stripped even where no token is looked at.
@@ -152,8 +170,20 @@ impl<B> Known<B> {
     /// # Errors
     /// No alternative of the route holds (the rejection is that of the one that came closest), or a limit.
     pub fn authorize(self, now: Now) -> Result<Allowed<B>, Box<Refused<B>>> {
-        let decided =
-            evaluate::decide(self.routed(), self.principal(), self.actor()).and_then(|caller| {
+        self.authorize_watched(now, &mut ())
+    }
+
+    /// [`Self::authorize`], watched: the same decision, and `watch` sees what was made of each condition.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn authorize_watched<W: Watch>(
+        self,
+        now: Now,
+        watch: &mut W,
+    ) -> Result<Allowed<B>, Box<Refused<B>>> {
+        let decided = evaluate::decide(self.routed(), self.principal(), self.actor(), watch)
+            .and_then(|caller| {
                 evaluate::limit(self.routed(), self.principal(), now)
                     .map_err(|rejection| (rejection, caller.clone()))?;
                 Ok(caller)
@@ -230,6 +260,13 @@ impl<B> Allowed<B> {
         self.until
     }
 
+    /// What the request would have been refused for, where its route only observes.
+    #[must_use]
+    pub fn observed(&self) -> Option<&Rejection> {
+        let before = self.known.observed();
+        before.or(self.known.routed().found.observed.as_ref())
+    }
+
     pub(crate) fn known(&self) -> &Known<B> {
         &self.known
     }
@@ -239,11 +276,7 @@ impl<B> Allowed<B> {
     }
 
     pub(crate) fn open(self, opener: &Opener) -> (Granted, B) {
-        let observed = self
-            .known
-            .observed()
-            .or(self.known.routed().found.observed.as_ref())
-            .cloned();
+        let observed = self.observed().cloned();
         let (head, route, principal, sealed) = self.known.open(opener);
         (
             Granted {

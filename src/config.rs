@@ -14,7 +14,7 @@ mod scalar;
 pub mod schema;
 mod shape;
 mod substitute;
-mod suggest;
+pub(crate) mod suggest;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -43,9 +43,12 @@ pub(crate) use scalar::upstream;
 pub use watch::Watcher;
 
 pub(crate) use files::read_whole as read_secret_file;
+pub(crate) use node::{Node, Value};
+pub(crate) use problem::{Place, Report};
+pub(crate) use scalar::date;
+pub(crate) use view::View;
 
 use files::Files;
-use problem::Report;
 use substitute::Environment;
 
 /// A compiled configuration: valid as a whole, or it does not exist.
@@ -140,6 +143,27 @@ fn load_with(
     }
 }
 
+/// Reads another document of ours, of the form that `block` describes, as strictly as a configuration is: located, with a
+/// second opinion, every problem at once. Nothing is substituted.
+pub(crate) fn read_document(
+    text: &str,
+    block: &'static schema::Block,
+    report: &mut Report,
+) -> Option<Node> {
+    let tree = read_yaml(text, report)?;
+    shape::check(&tree, &schema::Shape::Block(block), report);
+    Some(tree)
+}
+
+/// The located tree, where two parsers see the same.
+fn read_yaml(text: &str, report: &mut Report) -> Option<Node> {
+    let tree = parse::parse(text, report)?;
+    if !report.has_errors() {
+        agree::check(text, &tree, report);
+    }
+    Some(tree)
+}
+
 fn read(
     text: &str,
     previous: Option<&Config>,
@@ -148,10 +172,7 @@ fn read(
     files: &mut Files,
     report: &mut Report,
 ) -> Option<Config> {
-    let mut tree = parse::parse(text, report)?;
-    if !report.has_errors() {
-        agree::check(text, &tree, report);
-    }
+    let mut tree = read_yaml(text, report)?;
     if previous.is_some_and(|config| config.sentinel) && tree.get("end").is_none() {
         report.error_try(
             &tree.at.clone(),

@@ -37,6 +37,7 @@ pub mod admin;
 pub mod app;
 pub mod authn;
 pub mod authz;
+pub mod case;
 pub mod certificate;
 pub mod cli;
 pub mod clock;

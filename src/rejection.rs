@@ -4,12 +4,15 @@
 //! [`Rejection::problem_type`] is for callers and coarse, so that they learn nothing that helps to guess; and
 //! [`Rejection::reason`] is for the decision record and metrics, fine and unique.
 
+mod all;
 mod faults;
 
 use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
+
+pub use all::{all, reasons};
 
 use crate::credential::CredentialFault;
 use crate::proxy::AnswerKind;

@@ -9,6 +9,7 @@ use super::condition::{
     AccountRule, ActorRule, Alternative, CertificateNames, ClaimValue, Condition, Stage,
 };
 use super::rate_limit::RateLimitKey;
+use super::trace::Watch;
 use crate::authn::{Json, Principal, Verified};
 use crate::clock::Now;
 use crate::rejection::{Refusal, Rejection, TokenFault};
@@ -17,18 +18,20 @@ use crate::request::ClientCertificate;
 type CallerName = Option<Arc<str>>;
 
 /// Lets the principal pass, as the caller that the matching alternative names, or says why not.
-pub(super) fn decide<B>(
+pub(super) fn decide<B, W: Watch>(
     routed: &Routed<B>,
     principal: &Principal,
     actor: Option<&Rc<Verified>>,
+    watch: &mut W,
 ) -> Result<CallerName, (Rejection, CallerName)> {
-    decide_access(routed, principal, actor).map_err(|rejection| (rejection, None))
+    decide_access(routed, principal, actor, watch).map_err(|rejection| (rejection, None))
 }
 
-fn decide_access<B>(
+fn decide_access<B, W: Watch>(
     routed: &Routed<B>,
     principal: &Principal,
     actor: Option<&Rc<Verified>>,
+    watch: &mut W,
 ) -> Result<CallerName, Rejection> {
     let found = &routed.found;
     if found.is_anonymous() {
@@ -59,25 +62,7 @@ fn decide_access<B>(
         verified,
         actor: actor.map(|actor| &**actor),
     };
-    let mut closest: Option<(Miss<'_>, usize)> = None;
-    for (at, alternative) in alternatives.iter().enumerate() {
-        match asked.holds(alternative) {
-            Ok(()) => return Ok(alternative.caller.clone()),
-            Err(miss) => {
-                if closest
-                    .as_ref()
-                    .is_none_or(|(known, _)| known.stage() < miss.stage())
-                {
-                    closest = Some((miss, at));
-                }
-            }
-        }
-    }
-    let (miss, at) = closest.unwrap_or((Miss::Issuer, 0));
-    let scopes = routed.route().scopes(row, at);
-    Err(Rejection::Forbidden(
-        miss.refusal(scopes.unwrap_or_default()),
-    ))
+    asked.first(row, alternatives, watch)
 }
 
 /// Where tokens are not looked at, nobody in particular asks: a principal there would become an identity.
@@ -157,20 +142,71 @@ struct Asked<'q, B> {
 }
 
 impl<B> Asked<'_, B> {
-    fn holds<'r>(&self, alternative: &'r Alternative) -> Result<(), Miss<'r>> {
-        if !is_of(self.verified, &alternative.issuer) {
-            return Err(Miss::Issuer);
-        }
-        for condition in &alternative.conditions {
-            let holds = match condition {
-                Condition::Account(rule) => self.account(rule)?,
-                other => self.condition(other),
-            };
-            if !holds {
-                return Err(Miss::Condition(condition));
+    /// The caller of the first alternative that holds, or why the one that came closest does not.
+    fn first<W: Watch>(
+        &self,
+        row: usize,
+        alternatives: &[Alternative],
+        watch: &mut W,
+    ) -> Result<CallerName, Rejection> {
+        let mut first: Option<&Alternative> = None;
+        let mut closest: Option<(Miss<'_>, usize)> = None;
+        for (at, alternative) in alternatives.iter().enumerate() {
+            match self.holds(alternative, watch) {
+                Ok(()) => {
+                    first = first.or(Some(alternative));
+                    if !W::THOROUGH {
+                        break;
+                    }
+                }
+                Err(miss) => {
+                    if closest
+                        .as_ref()
+                        .is_none_or(|(known, _)| known.stage() < miss.stage())
+                    {
+                        closest = Some((miss, at));
+                    }
+                }
             }
         }
-        Ok(())
+        if let Some(alternative) = first {
+            return Ok(alternative.caller.clone());
+        }
+        let (miss, at) = closest.unwrap_or((Miss::Issuer, 0));
+        watch.closest(at);
+        let scopes = self.routed.route().scopes(row, at);
+        Err(Rejection::Forbidden(
+            miss.refusal(scopes.unwrap_or_default()),
+        ))
+    }
+
+    fn holds<'r, W: Watch>(
+        &self,
+        alternative: &'r Alternative,
+        watch: &mut W,
+    ) -> Result<(), Miss<'r>> {
+        let of_issuer = is_of(self.verified, &alternative.issuer);
+        watch.alternative(of_issuer);
+        if !of_issuer {
+            return Err(Miss::Issuer);
+        }
+        let mut missed = None;
+        for condition in &alternative.conditions {
+            let outcome = match condition {
+                Condition::Account(rule) => self.account(rule),
+                other => Ok(self.condition(other)),
+            };
+            let holds = outcome.is_ok_and(|holds| holds);
+            watch.condition(holds);
+            if !holds {
+                let miss = outcome.err().unwrap_or(Miss::Condition(condition));
+                missed = missed.or(Some(miss));
+                if !W::THOROUGH {
+                    break;
+                }
+            }
+        }
+        missed.map_or(Ok(()), Err)
     }
 
     /// Scope, audience and names are exact members: no prefix, no case folding (RFC 6749 section 3.3).

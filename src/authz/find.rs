@@ -1,5 +1,6 @@
 //! From a canonical request to the route that owns it.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use http::Method;
@@ -9,6 +10,7 @@ use super::policy::Policy;
 use super::preflight::{self, Passing};
 use super::route::{NearMiss, Route};
 use super::table::{Counts, Hit, Segments, Table};
+use super::trace::Candidates;
 use crate::clock::Now;
 use crate::proxy::CorsSettings;
 use crate::rejection::{Malformed, Refusal, Rejection};
@@ -97,8 +99,26 @@ enum Near {
 }
 
 fn near_miss(table: &Table, hit: &Hit<'_>, head: &Head, path: &[&str], now: Now) -> Option<Near> {
+    let is_near = |counts: Counts<'_>| near_among(table, hit, head, path, counts);
+    if !is_near(&|_| true) {
+        None
+    } else if is_near(&|route| !route.observes(now)) {
+        Some(Near::Enforced)
+    } else {
+        Some(Near::Observed)
+    }
+}
+
+/// Whether a route that `counts` is nearly hit.
+fn near_among(
+    table: &Table,
+    hit: &Hit<'_>,
+    head: &Head,
+    path: &[&str],
+    counts: Counts<'_>,
+) -> bool {
     if hit.route.settings().near_miss == NearMiss::Allow {
-        return None;
+        return false;
     }
     let host = &*head.authority().host;
     let readings = if head.path().allowance_needed() == PathAllowances::default() {
@@ -106,19 +126,35 @@ fn near_miss(table: &Table, hit: &Hit<'_>, head: &Head, path: &[&str], now: Now)
     } else {
         head.path().other_readings()
     };
-    let is_near = |counts: Counts<'_>| {
-        table.is_near_miss(hit, path, host, counts)
-            || readings.iter().any(|reading| {
-                let reading: Segments<'_> = reading.iter().map(String::as_str).collect();
-                table.is_read_as_another(hit, &reading, host, counts)
-            })
+    table.is_near_miss(hit, path, host, counts)
+        || readings.iter().any(|reading| {
+            let reading: Segments<'_> = reading.iter().map(String::as_str).collect();
+            table.is_read_as_another(hit, &reading, host, counts)
+        })
+}
+
+/// For explanations: the routes whose paths match a request, and those that it nearly hits. The decision is made by
+/// [`find`], which goes the same ways.
+pub(super) fn considered(policy: &Policy, head: &Head) -> Candidates {
+    let path = segments(head.path());
+    let host = &*head.authority().host;
+    let Some(listener) = policy.listener(&head.connection().listener) else {
+        return Candidates::default();
     };
-    if !is_near(&|_| true) {
-        None
-    } else if is_near(&|route| !route.observes(now)) {
-        Some(Near::Enforced)
-    } else {
-        Some(Near::Observed)
+    let near = RefCell::new(Vec::<Arc<str>>::new());
+    if let Some(hit) = listener.table.find(&path, host) {
+        let remember = |route: &Route| {
+            let mut near = near.borrow_mut();
+            if !near.contains(route.name()) {
+                near.push(Arc::clone(route.name()));
+            }
+            false
+        };
+        near_among(&listener.table, &hit, head, &path, &remember);
+    }
+    Candidates {
+        matching: listener.table.matching(&path, host),
+        near: near.into_inner(),
     }
 }
 

@@ -46,6 +46,30 @@ impl Policy {
         self.generation
     }
 
+    /// The same routes with rate limits of their own, in which nothing was counted yet: what is tried out on it is not
+    /// held against anybody.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let mut builder = PolicyBuilder::new(&RateLimits::default());
+        for listener in self.listeners.iter() {
+            builder.listener(&listener.name, listener.cors.clone());
+        }
+        for route in self.routes.iter() {
+            let taken = builder.route(route.settings().clone());
+            debug_assert!(taken.is_ok(), "it was taken once");
+        }
+        builder.build().at(self.generation)
+    }
+
+    /// Forgets what rate limits have counted. Only for a policy that is [`Self::apart`].
+    pub fn forget(&self) {
+        for route in self.routes.iter() {
+            for limit in route.before.iter().chain(&route.after) {
+                limit.forget();
+            }
+        }
+    }
+
     /// All routes, in the order in which they were added.
     #[must_use]
     pub fn routes(&self) -> &[Arc<Route>] {

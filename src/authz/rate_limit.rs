@@ -113,6 +113,13 @@ impl RateLimit {
         &self.settings
     }
 
+    /// As if nothing had been counted. For explanations, which have limits of their own.
+    pub(super) fn forget(&self) {
+        for slot in self.slots.iter().chain(&self.shared) {
+            slot.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a request of a client address.
     pub(super) fn admit_address(&self, client: IpAddr, now: Tick) -> Result<(), Duration> {
         let network = match client.to_canonical() {

@@ -171,8 +171,9 @@ impl Route {
         found.map(|(_, row)| *row).or_else(|| any.then_some(0))
     }
 
-    /// Who may, by row.
-    pub(super) fn access(&self, row: usize) -> Option<&Access> {
+    /// Who may, by row of its table; without a table, the row is 0.
+    #[must_use]
+    pub fn access(&self, row: usize) -> Option<&Access> {
         match &self.settings.table {
             MethodTable::Every(access) | MethodTable::Any(access) => Some(access),
             MethodTable::Rows(rows) => rows.get(row).map(|row| &row.access),

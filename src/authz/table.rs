@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use super::check::{Conflict, RouteError, RouteFault, RoutePlace};
 use super::pattern::{HostPattern, PathPattern, PatternSegment};
 use super::route::{Route, RouteSettings};
+use super::trace::Considered;
 
 #[cfg(test)]
 mod tests;
@@ -158,12 +159,30 @@ impl Table {
     /// The route that owns a path.
     pub(super) fn find(&self, path: &[&str], host: &str) -> Option<Hit<'_>> {
         let mut ranks = Ranks::new();
-        let entry = self.root.find(path, host, &mut ranks)?;
+        let first = &mut |entries| Entry::find(entries, host);
+        let entry = self.root.walk(path, &mut ranks, first)?;
         Some(Hit {
             route: &entry.route,
             path: entry.path,
             ranks,
         })
+    }
+
+    /// Every route that has a path which matches, the most specific first. The first whose host matches is the one that
+    /// [`Self::find`] finds: it goes the same way, and stops there.
+    pub(super) fn matching(&self, path: &[&str], host: &str) -> Vec<Considered> {
+        let mut all = Vec::new();
+        let each = &mut |entries: &[Entry]| {
+            all.extend(entries.iter().map(|entry| Considered {
+                route: Arc::clone(&entry.route),
+                path: usize::from(entry.path),
+                host: entry.host.clone(),
+                host_matches: entry.host.as_ref().is_none_or(|own| own.matches(host)),
+            }));
+            None::<()>
+        };
+        let _nothing_chosen = self.root.walk(path, &mut Ranks::new(), each);
+        all
     }
 
     /// Whether another spelling of the path (letters of another ASCII case, a slash more or less at the end) selects a
@@ -300,37 +319,43 @@ impl Node {
             .filter_map(|(_, at)| self.literals.get(*at).map(|(_, node)| node))
     }
 
-    /// The most specific entry that matches. A node is tried at one depth only, so the work is bounded by the nodes.
-    fn find(&self, path: &[&str], host: &str, ranks: &mut Ranks) -> Option<&Entry> {
+    /// Goes through the places that match, the most specific first, until `choose` takes one; `ranks` then tells how it
+    /// was reached. A node is tried at one depth only, so the work is bounded by the nodes.
+    fn walk<'t, T>(
+        &'t self,
+        path: &[&str],
+        ranks: &mut Ranks,
+        choose: &mut impl FnMut(&'t [Entry]) -> Option<T>,
+    ) -> Option<T> {
         let depth = ranks.len();
         match path.split_first() {
             None => {
-                if let Some(entry) = Entry::find(&self.end, host) {
+                if let Some(chosen) = choose(&self.end) {
                     ranks.push(Rank::Literal);
-                    return Some(entry);
+                    return Some(chosen);
                 }
             }
             Some((segment, others)) => {
                 if let Some(node) = self.child(segment) {
                     ranks.push(Rank::Literal);
-                    if let Some(entry) = node.find(others, host, ranks) {
-                        return Some(entry);
+                    if let Some(chosen) = node.walk(others, ranks, choose) {
+                        return Some(chosen);
                     }
                     ranks.truncate(depth);
                 }
                 // An empty segment is no value: `/accounts//usage` names no account.
                 if let Some(node) = self.parameter.as_deref().filter(|_| !segment.is_empty()) {
                     ranks.push(Rank::Parameter);
-                    if let Some(entry) = node.find(others, host, ranks) {
-                        return Some(entry);
+                    if let Some(chosen) = node.walk(others, ranks, choose) {
+                        return Some(chosen);
                     }
                     ranks.truncate(depth);
                 }
             }
         }
-        let entry = Entry::find(&self.rest, host)?;
+        let chosen = choose(&self.rest)?;
         ranks.push(Rank::Rest);
-        Some(entry)
+        Some(chosen)
     }
 
     /// Whether an entry matches, literals with their case folded, that is more specific than `than` says; `better`

@@ -116,6 +116,25 @@ impl Node {
         }
     }
 
+    /// The tree as JSON. A number that JSON has no form for is a text.
+    pub(crate) fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match &self.value {
+            Value::List(items) => items.iter().map(Self::to_json).collect(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.value.to_json()))
+                .collect(),
+            Value::Scalar(scalar) => match scalar.kind {
+                Kind::Null => Json::Null,
+                Kind::Flag => Json::Bool(scalar.text.eq_ignore_ascii_case("true")),
+                Kind::Integer | Kind::Float => serde_json::from_str(&scalar.text)
+                    .unwrap_or_else(|_| Json::String(scalar.text.to_string())),
+                Kind::Text => Json::String(scalar.text.to_string()),
+            },
+        }
+    }
+
     pub(crate) const fn is_null(&self) -> bool {
         matches!(
             &self.value,

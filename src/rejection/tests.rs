@@ -1,140 +1,12 @@
 use std::collections::BTreeSet;
 
-use super::faults::CONDITION_REASONS;
+use super::all::{refusals, token_faults};
 use super::*;
-
-/// Lists variants, and does not compile when one is missing.
-macro_rules! every {
-    ($type:ident: $($variant:ident),+ $(,)?) => {{
-        fn exhaustive(value: &$type) {
-            match value {
-                $($type::$variant => {})+
-            }
-        }
-        let all = vec![$($type::$variant),+];
-        all.iter().for_each(exhaustive);
-        all
-    }};
-}
-
-fn malformed() -> Vec<Malformed> {
-    every!(Malformed: Syntax, Framing, Chunk, Authority, Target, Credentials, Upgrade, Expect, HeadTooLarge,
-        TargetTooLong, BodyTooLarge, HeadTimeout, Version)
-}
-
-fn path_faults() -> Vec<PathFault> {
-    every!(PathFault: DotSegment, EmptySegment, Backslash, EncodedSlash, ControlCharacter, InvalidEncoding,
-        InvalidUtf8, RawByte, Semicolon, EncodedPercent, EncodedDelimiter)
-}
-
-fn token_faults() -> Vec<TokenFault> {
-    every!(TokenFault: TooLarge, Malformed, UnsupportedHeader, Algorithm, Type, Issuer, Audience, Client, Expired,
-        NotYetValid, Claim, Lifetime, UnknownKey, Signature, ServiceAccount, Scheme, Confirmation, Bound,
-        Certificate, NotBound, ProofMissing, ProofRepeated, ProofMalformed, ProofHeader, ProofType, ProofAlgorithm,
-        ProofClaim, ProofMethod, ProofTarget, ProofTime, ProofToken, ProofKey, ProofBinding, ProofSignature,
-        ProofReplayed, ActorMissing, Actor)
-}
-
-fn refusals() -> Vec<Refusal> {
-    let mut all = vec![
-        Refusal::Nobody,
-        Refusal::Caller,
-        Refusal::Scope("a b".into()),
-        Refusal::Account,
-        Refusal::AccountRequired,
-        Refusal::IdentityTooLarge,
-        Refusal::Condition("something new"),
-    ];
-    all.extend(
-        CONDITION_REASONS
-            .iter()
-            .map(|(key, _)| Refusal::Condition(key)),
-    );
-    for refusal in &all {
-        match refusal {
-            Refusal::Nobody
-            | Refusal::Caller
-            | Refusal::Scope(_)
-            | Refusal::Account
-            | Refusal::AccountRequired
-            | Refusal::Condition(_)
-            | Refusal::IdentityTooLarge => {}
-        }
-    }
-    all
-}
-
-fn everything() -> Vec<Rejection> {
-    let retry_after = Duration::from_secs(7);
-    let mut all = vec![
-        Rejection::NoRoute,
-        Rejection::NearMiss,
-        Rejection::MethodNotAllowed {
-            allow: "GET".into(),
-        },
-        Rejection::NoToken,
-        Rejection::UseNonce { nonce: "n".into() },
-        Rejection::TooManyProofs { retry_after },
-        Rejection::KeysUnavailable { retry_after },
-        Rejection::RateLimited { retry_after },
-        Rejection::Misdirected,
-        Rejection::WebPage,
-        Rejection::OwnAuthorization,
-        Rejection::TokenUnavailable(CredentialFault {
-            oauth_error: Some("invalid_client"),
-            retry_after,
-        }),
-        Rejection::Overloaded,
-        Rejection::Draining,
-        Rejection::Internal,
-        Rejection::UpstreamUnreachable,
-        Rejection::UpstreamTimeout,
-        Rejection::UpstreamInvalid,
-        Rejection::BodyTimeout,
-        Rejection::ClientGone,
-    ];
-    all.extend(malformed().into_iter().map(Rejection::Malformed));
-    all.extend(path_faults().into_iter().map(Rejection::AmbiguousPath));
-    all.extend(token_faults().into_iter().map(Rejection::InvalidToken));
-    all.extend(refusals().into_iter().map(Rejection::Forbidden));
-    all.iter().for_each(exhaustive);
-    all
-}
-
-/// Does not compile when a variant is missing.
-fn exhaustive(rejection: &Rejection) {
-    match rejection {
-        Rejection::Malformed(_)
-        | Rejection::AmbiguousPath(_)
-        | Rejection::NoRoute
-        | Rejection::NearMiss
-        | Rejection::MethodNotAllowed { .. }
-        | Rejection::NoToken
-        | Rejection::InvalidToken(_)
-        | Rejection::UseNonce { .. }
-        | Rejection::TooManyProofs { .. }
-        | Rejection::KeysUnavailable { .. }
-        | Rejection::Forbidden(_)
-        | Rejection::RateLimited { .. }
-        | Rejection::Misdirected
-        | Rejection::WebPage
-        | Rejection::OwnAuthorization
-        | Rejection::TokenUnavailable(_)
-        | Rejection::Overloaded
-        | Rejection::Draining
-        | Rejection::Internal
-        | Rejection::UpstreamUnreachable
-        | Rejection::UpstreamTimeout
-        | Rejection::UpstreamInvalid
-        | Rejection::BodyTimeout
-        | Rejection::ClientGone => {}
-    }
-}
 
 #[test]
 fn reasons_are_unique_and_snake_case() {
     let mut seen = BTreeSet::new();
-    for rejection in everything() {
+    for rejection in all() {
         let reason = rejection.reason();
         assert!(seen.insert(reason), "{reason} stands for two refusals");
         for word in [reason, rejection.problem_type()] {
@@ -218,7 +90,7 @@ fn a5_a_missing_access_token_is_503_with_the_oauth_error_and_never_a_challenge()
 
 #[test]
 fn every_refusal_has_an_error_status_and_401_a_challenge() {
-    for rejection in everything() {
+    for rejection in all() {
         let status = rejection.status();
         assert!(
             status.is_client_error() || status.is_server_error(),
@@ -247,7 +119,7 @@ fn every_refusal_has_an_error_status_and_401_a_challenge() {
 fn every_reason_is_documented_with_its_status() {
     let operations = include_str!("../../docs/operations.md");
     let record = include_str!("../../docs/decision-record.md");
-    for rejection in everything() {
+    for rejection in all() {
         let reason = rejection.reason();
         let row = format!("| `{reason}` | {} |", rejection.status().as_u16());
         assert!(

@@ -3,10 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value as Json;
-
 use super::Scope;
-use crate::config::node::{Kind, Node, Scalar, Value};
+use crate::config::node::{Node, Scalar, Value};
 use crate::config::schema::{ANSWER_KIND, ANSWERS};
 use crate::config::view::View;
 use crate::proxy::{AnswerKind, AnswerTemplate, AnswersName, AnswersSettings, BodyTemplate};
@@ -45,7 +43,7 @@ pub(super) fn compile(
 fn template(view: &View<'_>, scope: &mut Scope<'_>) -> AnswersSettings {
     let body = view.get("body").map(|node| {
         placeholders(node, scope);
-        BodyTemplate(json(node))
+        BodyTemplate(node.to_json())
     });
     let mut kinds = BTreeMap::new();
     for (key, kind) in KINDS {
@@ -148,23 +146,5 @@ fn placeholders(node: &Node, scope: &mut Scope<'_>) {
                 }
             }
         }
-    }
-}
-
-/// A tree as JSON.
-pub(super) fn json(node: &Node) -> Json {
-    match &node.value {
-        Value::List(items) => items.iter().map(json).collect(),
-        Value::Map(entries) => entries
-            .iter()
-            .map(|entry| (entry.key.clone(), json(&entry.value)))
-            .collect(),
-        Value::Scalar(scalar) => match scalar.kind {
-            Kind::Null => Json::Null,
-            Kind::Flag => Json::Bool(scalar.text.eq_ignore_ascii_case("true")),
-            Kind::Integer | Kind::Float => serde_json::from_str(&scalar.text)
-                .unwrap_or_else(|_| Json::String(scalar.text.to_string())),
-            Kind::Text => Json::String(scalar.text.to_string()),
-        },
     }
 }

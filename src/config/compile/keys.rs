@@ -115,7 +115,7 @@ fn source(
         }
         _ => {
             let text = match &node.value {
-                Value::Map(_) => super::answers::json(node).to_string(),
+                Value::Map(_) => node.to_json().to_string(),
                 Value::Scalar(_) | Value::List(_) => node.text()?.to_owned(),
             };
             key_set(text.as_bytes(), &node.at, scope);

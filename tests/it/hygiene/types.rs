@@ -3,11 +3,12 @@
 use crate::program::root;
 
 /// Where a type that holds a secret is defined, its name, and what wipes it or whose memory it is.
-const SECRETS: [(&str, &str, &str); 8] = [
+const SECRETS: [(&str, &str, &str); 9] = [
     ("src/config.rs", "Secret", "zeroize::Zeroizing"),
     ("src/config/blank.rs", "Substituted", "Zeroizing"),
     ("src/config/node.rs", "Scalar", "Zeroizing"),
     ("src/authn/cache.rs", "Entry", "Zeroizing"),
+    ("src/case.rs", "RealToken", "Zeroizing"),
     // Borrowed from the request, which hyper owns.
     ("src/authn/credential.rs", "Credential", "<'a>"),
     ("src/authn/token.rs", "Parts", "<'a>"),
