@@ -318,9 +318,11 @@ impl World {
         let canonical = Canonical::parse(parts, (), &self.connection, &self.rules);
         let routed = canonical.ok().unwrap().route(&self.policy, self.now);
         let mut cache = TokenCache::new(0);
-        match authn::identify(routed.ok().unwrap(), &self.issuers, &mut cache, self.now) {
+        let routed = routed.ok().unwrap();
+        match authn::identify(routed, &self.issuers, &[], &mut cache, self.now) {
             Identified::Known(_) => None,
             Identified::NeedsKey(..) => Some("needs a key"),
+            Identified::NeedsReview(..) => Some("needs a review"),
             Identified::Rejected(refused) => Some(refused.rejection().reason()),
         }
     }

@@ -25,7 +25,9 @@ pub use upstream::{UpstreamExposure, UpstreamStatus};
 
 use crate::clock::{Clock, Now};
 use crate::drain::{DrainSignal, Readiness};
-use crate::telemetry::{CertificateStatuses, CredentialStatuses, KeyStatus, Telemetry};
+use crate::telemetry::{
+    CertificateStatuses, CredentialStatuses, KeyStatus, ReviewStatuses, Telemetry,
+};
 
 /// The admin listener: everything, for people and tools on this machine.
 #[derive(Clone, Debug)]
@@ -78,6 +80,8 @@ pub struct AdminState {
     pub reload: ReloadStatus,
     /// The status of issuers' keys.
     pub issuers: KeyStatus,
+    /// The status of reviews, of issuers whose tokens somebody else judges.
+    pub reviews: ReviewStatuses,
     /// The status of credentials.
     pub credentials: CredentialStatuses,
     /// The status of certificates that we show.

@@ -1,7 +1,8 @@
 //! Authentication: who asks. Bearer token in, principal out.
 //!
 //! Pure: keys come from [`KeyCell`]s that [`crate::jwks`] fills, time is an argument. When a key is missing,
-//! [`identify`] says which one; the caller waits for it and asks once more.
+//! [`identify`] says which one; the caller waits for it and asks once more. So it is where somebody else judges the tokens of
+//! an issuer ([`Reviewer`]): [`identify`] says what has to be asked, and gets the answer as data.
 
 mod cache;
 mod claims;
@@ -15,6 +16,7 @@ mod key_set;
 mod nonce;
 mod proof;
 mod replay;
+mod review;
 #[cfg(test)]
 pub(crate) mod tests;
 mod token;
@@ -28,7 +30,7 @@ use http::HeaderMap;
 pub use cache::{CacheCounts, DEFAULT_CACHE_BYTES, TokenCache};
 pub use claims::{ClaimPath, ClaimPathError, Claims};
 pub use issuer::{
-    Audiences, ClaimMappings, Issuer, IssuerSettings, Issuers, KeyIdRule, TokenSources,
+    Audiences, ClaimMappings, Issuer, IssuerSettings, Issuers, KeyIdRule, TokenSources, Trust,
 };
 pub use json::{Json, JsonError, Members};
 pub use key_set::{
@@ -36,6 +38,7 @@ pub use key_set::{
 };
 
 pub use proof::{DpopSettings, Proofs};
+pub use review::{Review, ReviewFault, ReviewKind, ReviewWanted, Reviewed, Reviewer};
 
 use self::confirmation::Confirmation;
 use self::credential::Source;
@@ -96,6 +99,8 @@ pub enum Identified<B> {
     Known(Known<B>),
     /// The key that the token names is not held. Ask for it and call [`identify`] again.
     NeedsKey(Routed<B>, KeyWanted),
+    /// Somebody has to be asked about a token. Ask, and call [`identify`] again with the answer.
+    NeedsReview(Routed<B>, ReviewWanted),
     /// The credential does not hold, or there is none where one is needed.
     Rejected(Box<Refused<B>>),
 }
@@ -113,9 +118,12 @@ pub struct KeyWanted {
 ///
 /// What the credential was, is taken out of the head where the upstream must not see it: the second token's header, and
 /// the token among the WebSocket subprotocols. `Authorization` stays; whether it is forwarded, the route says.
+///
+/// `reviews` are the answers to what this request has asked for before; none at first.
 pub fn identify<B>(
     mut routed: Routed<B>,
     issuers: &Issuers,
+    reviews: &[Reviewed],
     cache: &mut TokenCache,
     now: Now,
 ) -> Identified<B> {
@@ -131,6 +139,7 @@ pub fn identify<B>(
         },
         demand: routed.demand(),
         actor: routed.actor_token(),
+        reviews,
     };
     match asked.authenticate(issuers, cache, now) {
         Ok((principal, actor)) => {
@@ -147,6 +156,7 @@ pub fn identify<B>(
             })
         }
         Err(Denied::NeedsKey(wanted)) => Identified::NeedsKey(routed, wanted),
+        Err(Denied::NeedsReview(wanted)) => Identified::NeedsReview(routed, wanted),
         Err(Denied::Rejected(rejection)) => match give_up(routed, rejection, issuers, now) {
             Ok(known) => Identified::Known(known),
             Err(refused) => Identified::Rejected(refused),
@@ -199,11 +209,13 @@ struct Asked<'a> {
     presented: Presented<'a>,
     demand: Demand,
     actor: Option<&'a ActorToken>,
+    reviews: &'a [Reviewed],
 }
 
 enum Denied {
     Rejected(Rejection),
     NeedsKey(KeyWanted),
+    NeedsReview(ReviewWanted),
 }
 
 impl From<Rejection> for Denied {
@@ -223,6 +235,7 @@ impl From<Failure> for Denied {
         match failure {
             Failure::Fault(fault) => fault.into(),
             Failure::NeedsKey(wanted) => Self::NeedsKey(wanted),
+            Failure::NeedsReview(wanted) => Self::NeedsReview(wanted),
         }
     }
 }
@@ -244,7 +257,7 @@ impl Asked<'_> {
             Some(actor) => self.actor(actor, issuers, cache, now)?,
             None => None,
         };
-        // Last: while a key is waited for, the proof is not used up.
+        // Last: while a key or a review is waited for, the proof is not used up.
         if let Some(proof) = proof {
             proof.remember(now)?;
         }
@@ -275,6 +288,7 @@ impl Asked<'_> {
         let origin = Origin {
             source: credential.source,
             issuer: None,
+            reviews: self.reviews,
         };
         let verified = verify::verify(&credential.token, origin, issuers, cache, now)?;
         let key = self.confirm(&verified)?;
@@ -324,6 +338,7 @@ impl Asked<'_> {
         let origin = Origin {
             source: Source::Header,
             issuer: Some(&actor.issuer),
+            reviews: self.reviews,
         };
         match verify::verify(value.as_bytes(), origin, issuers, cache, now) {
             // Proofs are the first token's: there is one field for them. Where its issuer wants one, a second token has none.
@@ -334,6 +349,7 @@ impl Asked<'_> {
             }
             Ok(_) | Err(Failure::Fault(_)) => Err(TokenFault::Actor.into()),
             Err(Failure::NeedsKey(wanted)) => Err(Denied::NeedsKey(wanted)),
+            Err(Failure::NeedsReview(wanted)) => Err(Denied::NeedsReview(wanted)),
         }
     }
 }
@@ -369,7 +385,7 @@ impl Verified {
         &self.issuer
     }
 
-    /// The key that it was verified with.
+    /// The key that it was verified with; zeros where somebody else judged it.
     #[must_use]
     pub const fn thumbprint(&self) -> Thumbprint {
         self.thumbprint

@@ -34,6 +34,7 @@ use crate::identity::IdentitySettings;
 use crate::jwks::KeySourceSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::{AnswersName, AnswersSettings};
+use crate::review::ReviewSettings;
 use crate::telemetry::{LogSettings, OtlpSettings};
 
 pub use problem::{Problem, Problems, Severity, Source};
@@ -62,8 +63,8 @@ pub struct Config {
     pub admin: AdminSettings,
     /// The probes listener.
     pub probes: Option<ProbesSettings>,
-    /// Trusted issuers and where their keys come from.
-    pub issuers: Vec<(IssuerSettings, KeySourceSettings)>,
+    /// Trusted issuers and what verifies their tokens.
+    pub issuers: Vec<(IssuerSettings, VerifierSettings)>,
     /// Access tokens that are obtained for callers.
     pub credentials: Vec<CredentialSettings>,
     /// How the caller is vouched for.
@@ -183,6 +184,35 @@ fn read(
     substitute::substitute(&mut tree, environment, files, report);
     shape::check(&tree, &schema::Shape::Block(&schema::ROOT), report);
     compile::compile(&tree, limits, files, report)
+}
+
+/// What verifies the tokens of an issuer.
+#[derive(Clone, Debug)]
+pub enum VerifierSettings {
+    /// Its keys, from there.
+    Keys(KeySourceSettings),
+    /// Somebody who is asked.
+    Review(ReviewSettings),
+}
+
+impl VerifierSettings {
+    /// Where the keys come from, if there are any.
+    #[must_use]
+    pub const fn keys(&self) -> Option<&KeySourceSettings> {
+        match self {
+            Self::Keys(keys) => Some(keys),
+            Self::Review(_) => None,
+        }
+    }
+
+    /// Who is asked, if somebody is.
+    #[must_use]
+    pub const fn review(&self) -> Option<&ReviewSettings> {
+        match self {
+            Self::Review(review) => Some(review),
+            Self::Keys(_) => None,
+        }
+    }
 }
 
 /// `drain: {delay, deadline}`.

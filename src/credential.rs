@@ -37,15 +37,16 @@ use zeroize::Zeroizing;
 
 use crate::config::Secret;
 
-pub(crate) use answer::Granted;
-pub(crate) use assertion::check as check_assertion_file;
+pub(crate) use answer::{Granted, refusal};
 pub use assertion::{AssertionError, ClientAlgorithm, ClientKey, ClientKeyError};
+pub(crate) use assertion::{check as check_assertion_file, read_token as read_token_file};
 pub use attached::Attached;
 pub use cell::{AccessToken, CredentialCell};
 pub use error::{TokenError, hint};
 pub use handle::{CredentialKeeper, Credentials, Prepared};
 pub(crate) use proof::{DPOP, DPOP_NONCE, nonce};
 pub use proof::{ProofKey, ProofKeySettings};
+pub(crate) use request::{Form, show};
 pub use status::{CredentialHealth, CredentialStatus};
 
 /// Longest that a request waits for a token.

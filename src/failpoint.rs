@@ -99,6 +99,8 @@ mod on {
         Remember [Panic],
         /// Waiting for a key that is not held.
         Wait [Error Panic Hang],
+        /// Waiting for what somebody else says of a token.
+        Review [Error Panic Hang],
         /// After that wait was in vain.
         GiveUp [Error Panic],
         /// Policy.

@@ -5,9 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
-};
+use reqwest::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, RequestBuilder, StatusCode, Url};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -26,6 +24,13 @@ pub(crate) use resource::ResourceDiscovery;
 pub(crate) const DOCUMENT_BYTES: usize = 256 * 1024;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Most idle connections of a fetcher that keeps any.
+const IDLE_CONNECTIONS: usize = 8;
+/// How long they are kept: shorter than servers do (5 s is common), so that none is used that is about to be closed.
+const IDLE_TIME: Duration = Duration::from_secs(4);
+/// Content types of what is sent.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const JSON: &str = "application/json";
 const USER_AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));
 /// Longest part of another library's message that is logged.
 const DETAIL_CHARS: usize = 200;
@@ -99,14 +104,38 @@ impl std::fmt::Debug for Fetched {
     }
 }
 
+impl Fetched {
+    /// `application/json`, or a type that is made of it (`+json`).
+    pub(crate) fn is_json(&self) -> bool {
+        let mut values = self.headers.get_all(CONTENT_TYPE).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return false;
+        };
+        let kind = value.to_str().unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+            || kind.to_ascii_lowercase().ends_with("+json")
+    }
+}
+
 /// Fetches under conditions that stay the same. Clients are kept while they work.
 #[derive(Debug, Default)]
 pub(crate) struct Fetcher {
     plain: Option<Client>,
     tls: Option<Client>,
+    /// Idle connections are kept for a moment.
+    reuses: bool,
 }
 
 impl Fetcher {
+    /// One that asks again and again: idle connections are kept for a moment, [`IDLE_CONNECTIONS`] at most.
+    pub(crate) fn reusing() -> Self {
+        Self {
+            reuses: true,
+            ..Self::default()
+        }
+    }
+
     /// GET `url`, which must be answered by 200. The caller limits the time.
     pub(crate) async fn get(
         &mut self,
@@ -133,20 +162,36 @@ impl Fetcher {
         headers: HeaderMap,
         conditions: &Conditions<'_>,
     ) -> Result<Fetched, FetchError> {
-        const FORM: HeaderValue = HeaderValue::from_static("application/x-www-form-urlencoded");
+        let request = self.posting(url, headers, FORM, form.into(), conditions)?;
+        exchange(request).await
+    }
+
+    /// A POST like that of any content, to be [sent](exchange) without holding the fetcher.
+    pub(crate) fn posting(
+        &mut self,
+        url: &str,
+        headers: HeaderMap,
+        kind: &'static str,
+        content: Vec<u8>,
+        conditions: &Conditions<'_>,
+    ) -> Result<RequestBuilder, FetchError> {
         let (client, url) = self.client(url, conditions)?;
-        let request = client
+        Ok(client
             .post(url)
             .headers(headers)
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, FORM)
-            .body(form);
-        exchange(request).await
+            .header(ACCEPT, JSON)
+            .header(CONTENT_TYPE, kind)
+            .body(content))
+    }
+
+    /// Whether CA certificates are needed before `url` can be asked.
+    pub(crate) fn needs_roots(&self, url: &str) -> bool {
+        self.tls.is_none() && !url.starts_with("http:")
     }
 
     /// Forgets the clients: after a failure the CA certificates are read anew.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        (self.plain, self.tls) = (None, None);
     }
 
     fn client(
@@ -165,17 +210,19 @@ impl Fetcher {
             return Ok((client.clone(), url));
         }
         // A plain client gets no roots, so that it works where there are none.
+        let idle = if self.reuses { IDLE_CONNECTIONS } else { 0 };
         let client = if secure {
-            build(roots(conditions.ca)?, conditions.certificate, true)?
+            build(roots(conditions.ca)?, conditions.certificate, idle, true)?
         } else {
-            build(rustls::RootCertStore::empty(), None, false)?
+            build(rustls::RootCertStore::empty(), None, idle, false)?
         };
         *kept = Some(client.clone());
         Ok((client, url))
     }
 }
 
-async fn exchange(request: RequestBuilder) -> Result<Fetched, FetchError> {
+/// Sends a request once and takes the answer, whatever its status, unless it is a redirect. The caller limits the time.
+pub(crate) async fn exchange(request: RequestBuilder) -> Result<Fetched, FetchError> {
     failpoint!(async Fetch, Err(FetchError::Timeout));
     let mut response = request
         .header(ACCEPT_ENCODING, "identity")
@@ -216,6 +263,7 @@ async fn exchange(request: RequestBuilder) -> Result<Fetched, FetchError> {
 fn build(
     roots: rustls::RootCertStore,
     certificate: Option<(&Secret, &Secret)>,
+    idle: usize,
     secure: bool,
 ) -> Result<Client, FetchError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -245,7 +293,8 @@ fn build(
         .http1_only()
         .connect_timeout(CONNECT_TIMEOUT)
         // A refresh every quarter of an hour finds its old connection closed anyway, and names are resolved afresh.
-        .pool_max_idle_per_host(0)
+        .pool_max_idle_per_host(idle)
+        .pool_idle_timeout(IDLE_TIME)
         .user_agent(USER_AGENT)
         .build()
         .map_err(|error| FetchError::Client(detail(&error)))
@@ -302,6 +351,17 @@ fn checked_url(url: &str, allow_http: bool) -> Result<Url, FetchError> {
     Ok(url)
 }
 
+/// Whether what is sent to `url` does not leave the machine.
+pub(crate) fn is_loopback(url: &str) -> bool {
+    let url = Url::parse(url).ok();
+    let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || address
+            .parse()
+            .is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
 fn connection(error: &reqwest::Error) -> FetchError {
     if error.is_timeout() {
         FetchError::Timeout
@@ -327,6 +387,26 @@ fn detail(error: &dyn Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn loopback_is_an_address_of_this_machine_and_no_name_that_looks_like_one() {
+        for (url, local) in [
+            ("http://localhost:1/", true),
+            ("http://127.0.0.1:8080/introspect", true),
+            ("http://127.9.9.9/", true),
+            ("http://[::1]:1/", true),
+            ("http://localhost.example.org/", false),
+            ("http://127.0.0.1.example.org/", false),
+            ("http://user@localhost/", true),
+            ("http://localhost@example.org/", false),
+            ("http://10.0.0.1/", false),
+            ("http://0.0.0.0/", false),
+            ("http://[::]/", false),
+            ("not a url", false),
+        ] {
+            assert_eq!(is_loopback(url), local, "{url}");
+        }
+    }
 
     #[test]
     fn invariant_45_urls_are_https_without_credentials_unless_http_is_allowed() {

@@ -27,7 +27,7 @@
 //! # The map
 //!
 //! The pure core (`request`, `authn`, `authz`, `identity`, `rejection`) does no I/O, knows no async and reads no clock.
-//! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `credential` (access tokens), `config` (document
+//! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `review` (verdicts that are asked for), `credential` (access tokens), `config` (document
 //! to snapshot), `admin`, `telemetry`, and `app` which wires them. What only Unix has is in `platform`, with a portable twin.
 
 #[macro_use]
@@ -56,6 +56,7 @@ mod platform;
 pub mod proxy;
 pub mod rejection;
 pub mod request;
+pub mod review;
 pub mod snapshot;
 pub mod telemetry;
 pub mod upstream;

@@ -55,6 +55,11 @@ pub enum Rejection {
         /// When to come again.
         retry_after: Duration,
     },
+    /// We are the ones who cannot judge: whoever judges the issuer's tokens could not be asked, or gave no answer.
+    ReviewUnavailable {
+        /// When to come again.
+        retry_after: Duration,
+    },
     /// The principal is known, policy refuses.
     Forbidden(Refusal),
     /// Outbound: the caller asked for another host than those that the listener answers under.
@@ -180,6 +185,8 @@ pub enum TokenFault {
     UnknownKey,
     /// The signature does not verify.
     Signature,
+    /// Whoever judges the issuer's tokens says that it does not hold: revoked, ended, or never issued.
+    Inactive,
     /// `sub` and the `kubernetes.io` claims do not agree (ServiceAccount tokens).
     ServiceAccount,
     /// The credential is of a scheme or shape that this route does not take.
@@ -317,6 +324,7 @@ impl Rejection {
                 StatusCode::UNAUTHORIZED
             }
             Self::KeysUnavailable { .. }
+            | Self::ReviewUnavailable { .. }
             | Self::TooManyProofs { .. }
             | Self::TokenUnavailable(_)
             | Self::Overloaded
@@ -345,6 +353,7 @@ impl Rejection {
             | Self::NearMiss
             | Self::MethodNotAllowed { .. }
             | Self::KeysUnavailable { .. }
+            | Self::ReviewUnavailable { .. }
             | Self::TooManyProofs { .. }
             | Self::Forbidden(_)
             | Self::Misdirected
@@ -368,6 +377,7 @@ impl Rejection {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::KeysUnavailable { retry_after }
+            | Self::ReviewUnavailable { retry_after }
             | Self::TooManyProofs { retry_after }
             | Self::RateLimited { retry_after } => Some(*retry_after),
             Self::TokenUnavailable(fault) => Some(fault.retry_after),
@@ -420,6 +430,7 @@ impl Rejection {
             Self::OwnAuthorization => "authorization_not_allowed",
             Self::TokenUnavailable(_) => "token_unavailable",
             Self::KeysUnavailable { .. }
+            | Self::ReviewUnavailable { .. }
             | Self::TooManyProofs { .. }
             | Self::Overloaded
             | Self::Draining => "unavailable",
@@ -450,9 +461,9 @@ impl Rejection {
                 "the request brings an Authorization of its own; this listener attaches one"
             }
             Self::TokenUnavailable(_) => "no access token for the upstream can be had now",
-            Self::KeysUnavailable { .. } | Self::TooManyProofs { .. } => {
-                "authentication is temporarily unavailable"
-            }
+            Self::KeysUnavailable { .. }
+            | Self::ReviewUnavailable { .. }
+            | Self::TooManyProofs { .. } => "authentication is temporarily unavailable",
             Self::RateLimited { .. } => "too many requests",
             Self::Overloaded | Self::Draining => "service unavailable",
             Self::Internal => "internal error",
@@ -478,6 +489,7 @@ impl Rejection {
             Self::UseNonce { .. } => "dpop_nonce",
             Self::TooManyProofs { .. } => "dpop_too_many",
             Self::KeysUnavailable { .. } => "keys_unavailable",
+            Self::ReviewUnavailable { .. } => "review_unavailable",
             Self::Forbidden(refusal) => refusal.reason(),
             Self::Misdirected => "host_not_ours",
             Self::WebPage => "web_page",
@@ -511,6 +523,7 @@ impl Rejection {
             Self::NoToken => AnswerKind::NoToken,
             Self::InvalidToken(_) | Self::UseNonce { .. } => AnswerKind::InvalidToken,
             Self::KeysUnavailable { .. }
+            | Self::ReviewUnavailable { .. }
             | Self::TooManyProofs { .. }
             | Self::TokenUnavailable(_)
             | Self::Overloaded
@@ -541,6 +554,7 @@ impl Rejection {
             | Self::OwnAuthorization
             | Self::RateLimited { .. } => Decision::Denied,
             Self::KeysUnavailable { .. }
+            | Self::ReviewUnavailable { .. }
             | Self::TokenUnavailable(_)
             | Self::TooManyProofs { .. }
             | Self::Overloaded

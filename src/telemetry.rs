@@ -15,6 +15,7 @@ mod process;
 mod reading;
 mod record;
 mod recorder;
+mod reviews;
 mod ring;
 mod spans;
 mod text;
@@ -36,6 +37,7 @@ pub use metrics::{ControlMetrics, Metrics};
 pub use reading::{Kind, Sampled};
 pub use record::{ConnectionEnd, End, Outcome, VERSION};
 pub use recorder::{CacheCounters, Connections, Recorder, UpstreamCounters, WorkerTelemetry};
+pub use reviews::ReviewStatuses;
 pub use spans::{OtlpSettings, Span};
 
 use crate::app::LogSink;

@@ -164,8 +164,9 @@ fn decide(policy: &countersign::authz::Policy, asked: &Asked) -> Result<Vouched<
     let read = Canonical::parse(parts, (), &connection, &rules).map_err(refused)?;
     let routed = read.route(policy, now).map_err(refused)?;
     let known = token::ISSUERS.with(|issuers| {
-        match authn::identify(routed, issuers, &mut TokenCache::new(0), now) {
+        match authn::identify(routed, issuers, &[], &mut TokenCache::new(0), now) {
             Identified::Known(known) => Ok(known),
+            Identified::NeedsReview(..) => unreachable!("all issuers have keys"),
             Identified::NeedsKey(..) => Err(Rejection::InvalidToken(
                 countersign::rejection::TokenFault::UnknownKey,
             )),

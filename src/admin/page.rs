@@ -9,6 +9,7 @@ use super::{OutboundCounts, Status};
 use crate::clock::UnixTime;
 use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
+use crate::review::{ReviewHealth, ReviewStatus};
 use crate::telemetry::timestamp::rfc3339;
 
 const STYLE: &str = include_str!("style.css");
@@ -33,6 +34,7 @@ pub(super) fn render(status: &Status) -> String {
     page.readiness(status);
     page.figures(status);
     page.issuers(&status.issuers, status.now);
+    page.reviews(&status.reviews);
     page.credentials(&status.credentials);
     page.routes(&status.routes);
     page.outbound(&status.outbound);
@@ -124,7 +126,10 @@ impl Page {
     fn table(&mut self, title: &str, heads: &[&str]) {
         self.element("<h2>", title, "</h2><div class=\"wide\"><table><tr>");
         for head in heads {
-            let numeric = matches!(*head, "Allowed" | "Refused" | "Count" | "Status");
+            let numeric = matches!(
+                *head,
+                "Allowed" | "Refused" | "Count" | "Status" | "In flight" | "Active" | "Inactive"
+            );
             self.element(
                 if numeric { "<th class=\"n\">" } else { "<th>" },
                 head,
@@ -180,6 +185,42 @@ impl Page {
                     .map_or_else(|| "none".into(), |seconds| format!("in {}", span(seconds))),
             );
             self.cell(issuer.last_error.as_deref().unwrap_or_default());
+            self.raw("</tr>");
+        }
+        self.end();
+    }
+
+    /// Nothing where there are none: most issuers have keys.
+    fn reviews(&mut self, reviews: &[ReviewStatus]) {
+        if reviews.is_empty() {
+            return;
+        }
+        self.table(
+            "Issuers whose tokens are asked about",
+            &[
+                "Issuer",
+                "Last answer",
+                "Asked",
+                "In flight",
+                "Active",
+                "Inactive",
+                "Last error",
+            ],
+        );
+        for review in reviews {
+            self.element("<tr><td>", &review.issuer, "</td>");
+            self.raw(match review.health {
+                ReviewHealth::Untried => "<td>nothing asked yet</td>",
+                ReviewHealth::Usable => "<td class=\"good\">good</td>",
+                ReviewHealth::Failing => "<td class=\"bad\">none: 503</td>",
+            });
+            self.element("<td>", review.kind, " ");
+            let location = review.location.as_deref().unwrap_or_default();
+            self.element("<code>", location, "</code></td>");
+            self.number(u64::try_from(review.in_flight).unwrap_or(u64::MAX));
+            self.number(review.reviews_active);
+            self.number(review.reviews_inactive);
+            self.cell(review.last_error.as_deref().unwrap_or_default());
             self.raw("</tr>");
         }
         self.end();

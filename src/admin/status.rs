@@ -9,6 +9,7 @@ use crate::certificate::CertificateStatus;
 use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::drain::Phase;
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
+use crate::review::{ReviewHealth, ReviewStatus};
 
 /// Whether the proxy should receive traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -46,6 +47,8 @@ pub struct Status {
     pub requests: Requests,
     /// Issuers and their keys.
     pub issuers: Vec<IssuerKeyStatus>,
+    /// Issuers whose tokens somebody else judges, and what came of asking.
+    pub reviews: Vec<ReviewStatus>,
     /// Access tokens that are obtained for callers; never the tokens.
     pub credentials: Vec<CredentialStatus>,
     /// Routes, with what became of their requests.
@@ -95,7 +98,9 @@ const DECISIONS: &str = "countersign_decisions_total";
 
 impl AdminState {
     /// Whether the proxy should receive traffic: it started, does not drain, and can judge some token. One issuer without keys
-    /// among several degrades; only that issuer's tokens get 503, and taking the others out of service would help nobody.
+    /// among several degrades; only that issuer's tokens get 503, and taking the others out of service would help nobody. An
+    /// endpoint that does not answer degrades as well: nothing is asked until a request comes, so that a proxy that is out of
+    /// service for it would never find out that it is well again.
     #[must_use]
     pub fn ready(&self) -> Ready {
         let mut missing: Vec<String> = self
@@ -109,14 +114,21 @@ impl AdminState {
         }
         let issuers = (self.issuers)();
         let (without, mut degraded) = issuers_in_trouble(&issuers);
-        if without.len() == issuers.len() {
+        let reviews = (self.reviews)();
+        let failing = reviews
+            .iter()
+            .filter(|review| review.health == ReviewHealth::Failing)
+            .map(|review| format!("tokens of issuer {} could not be reviewed", review.issuer));
+        degraded.extend(failing);
+        if without.len() == issuers.len() && reviews.is_empty() {
             missing.extend(without);
         } else {
             degraded.extend(without);
         }
         let (tokenless, unrenewed) = self.credentials_in_trouble();
         // Where nothing is served but outbound listeners, and none of them has a token, all requests get 503.
-        if issuers.is_empty() && tokenless.len() == (self.credentials)().len() {
+        let none = issuers.is_empty() && reviews.is_empty();
+        if none && tokenless.len() == (self.credentials)().len() {
             missing.extend(tokenless);
         } else {
             degraded.extend(tokenless);
@@ -192,6 +204,7 @@ impl AdminState {
             workers: self.workers,
             requests: self.requests(),
             issuers: (self.issuers)(),
+            reviews: (self.reviews)(),
             credentials: (self.credentials)(),
             routes: self.route_counts(),
             outbound: self.outbound_counts(),

@@ -55,6 +55,7 @@ fn with_issuers(issuers: Vec<IssuerKeyStatus>) -> (AdminState, Drain) {
         drain: drain.signal(),
         reload: ReloadStatus::default(),
         issuers: Arc::new(move || issuers.clone()),
+        reviews: Arc::new(Vec::new),
         credentials: Arc::new(Vec::new),
         outbound: Box::new(Vec::new),
         certificates: Arc::new(Vec::new),

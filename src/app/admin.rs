@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::credential::Credentials;
 use crate::drain::{DrainSignal, Readiness};
 use crate::jwks::Keys;
+use crate::review::Reviews;
 use crate::snapshot::SnapshotCell;
 use crate::telemetry::{CertificateStatuses, Kind, Telemetry};
 
@@ -24,6 +25,7 @@ pub(super) struct Sources<'a> {
     pub(super) config_file: &'a Path,
     pub(super) clock: &'a Clock,
     pub(super) keys: &'a Keys,
+    pub(super) reviews: &'a Reviews,
     pub(super) credentials: &'a Credentials,
     pub(super) snapshot: &'a Arc<SnapshotCell>,
     pub(super) telemetry: &'a Arc<Telemetry>,
@@ -63,6 +65,11 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
     if let Err(error) = sources.telemetry.metrics().observe_keys(&issuers) {
         tracing::error!(%error, "metrics.keys_unavailable");
     }
+    let reviews = sources.reviews.clone();
+    let reviews: crate::telemetry::ReviewStatuses = Arc::new(move || reviews.status());
+    if let Err(error) = sources.telemetry.metrics().observe_reviews(&reviews) {
+        tracing::error!(%error, "metrics.reviews_unavailable");
+    }
     let credentials = sources.credentials.clone();
     let credentials: crate::telemetry::CredentialStatuses = Arc::new(move || credentials.status());
     if let Err(error) = sources
@@ -93,6 +100,7 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
         drain: sources.drain,
         reload: sources.reload,
         issuers,
+        reviews,
         credentials,
         routes: Box::new(move || {
             routes

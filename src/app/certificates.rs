@@ -6,6 +6,7 @@ use crate::certificate::{CertificateHealth, CertificateStatus, Validity};
 use crate::clock::UnixTime;
 use crate::config::{Config, Secret};
 use crate::credential::ClientAuthentication;
+use crate::review::ReviewEndpoint;
 
 /// Tells of certificates that are near their end, each once.
 #[derive(Debug, Default)]
@@ -62,6 +63,14 @@ pub(super) fn statuses(config: &Config, now: UnixTime) -> Vec<CertificateStatus>
         }
         if let Some((chain, _)) = &listener.upstream.client_certificate {
             add("upstream", &listener.name, chain);
+        }
+    }
+    for (issuer, verifier) in &config.issuers {
+        let asked = verifier.review().map(|review| &review.endpoint);
+        if let Some(ReviewEndpoint::Introspection { authentication, .. }) = asked
+            && let Some((chain, _)) = authentication.certificate()
+        {
+            add("issuer", &issuer.name, chain);
         }
     }
     for credential in &config.credentials {

@@ -15,12 +15,13 @@ use super::{Addresses, Options, StartError, admin, self_test, snapshots};
 use crate::admin::ReloadStatus;
 use crate::config::watch::Watcher;
 use crate::config::{self, Config};
-use crate::credential::{self, Credentials};
+use crate::credential::{self, CredentialKeeper, Credentials};
 use crate::drain::{Drain, Phase, Readiness};
-use crate::jwks::{self, KeySourceSettings, Keys};
+use crate::jwks::{self, KeyRefresher, KeySourceSettings, Keys};
 use crate::listener::{Bound, ListenAddress, Sources, bind_tcp};
 use crate::platform::{Signal, Signals};
 use crate::proxy::Shared;
+use crate::review::{self, ReviewKeeper, ReviewSettings, Reviews};
 use crate::snapshot::SnapshotCell;
 use crate::telemetry::{Telemetry, TelemetryError};
 
@@ -40,6 +41,7 @@ pub(super) struct Control {
     options: Options,
     commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     keys: Keys,
+    reviews: Reviews,
     credentials: Credentials,
     snapshot: Arc<SnapshotCell>,
     telemetry: Arc<Telemetry>,
@@ -66,16 +68,18 @@ fn telemetry(options: &Options, config: &Config) -> Result<Telemetry, TelemetryE
     Ok(telemetry)
 }
 
-/// Keys and credentials of a configuration, before it goes live.
+/// Keys, reviewers and credentials of a configuration, before it goes live.
 struct Prepared {
     keys: jwks::Prepared,
+    reviews: review::Prepared,
     credentials: credential::Prepared,
 }
 
 impl Prepared {
-    fn of(config: &Config, keys: &Keys, credentials: &Credentials) -> Self {
+    fn of(config: &Config, keys: &Keys, reviews: &Reviews, credentials: &Credentials) -> Self {
         Self {
             keys: keys.prepare(sources(config)),
+            reviews: reviews.prepare(reviewers(config)),
             credentials: credentials.prepare(config.credentials.iter().cloned()),
         }
     }
@@ -83,14 +87,23 @@ impl Prepared {
     fn cells(&self) -> Cells {
         Cells {
             keys: self.keys.cells(),
+            reviewers: self.reviews.reviewers(),
             credentials: self.credentials.cells(),
         }
     }
 
     fn commit(self) {
         self.keys.commit();
+        self.reviews.commit();
         self.credentials.commit();
     }
+}
+
+/// What this thread does beside everything else.
+fn keep_in_background(keys: KeyRefresher, reviews: ReviewKeeper, credentials: CredentialKeeper) {
+    tokio::task::spawn_local(keys.run());
+    tokio::task::spawn_local(reviews.run());
+    tokio::task::spawn_local(credentials.run());
 }
 
 struct Sockets {
@@ -114,27 +127,22 @@ impl Control {
         let events = tracing::dispatcher::set_default(&telemetry.dispatch());
         let sockets = bind(&config)?;
         let (keys, refreshing) = Keys::start(options.clock.clone());
+        let (reviews, asking) = Reviews::start(options.clock.clone());
         let (credentials, keeping) = Credentials::start(options.clock.clone());
-        let prepared = Prepared::of(&config, &keys, &credentials);
+        let prepared = Prepared::of(&config, &keys, &reviews, &credentials);
         let now = options.clock.now().unix;
         let snapshot = snapshots::build(Arc::clone(&config), 1, &prepared.cells(), None, now)
             .map_err(StartError::Unusable)?;
         prepared.commit();
-        tokio::task::spawn_local(refreshing.run());
-        tokio::task::spawn_local(keeping.run());
+        keep_in_background(refreshing, asking, keeping);
         let snapshot = Arc::new(SnapshotCell::from_pointee(snapshot));
         let mut watcher = Watcher::new(options.clock.clone());
         follow(&mut watcher, &config);
         let drain = Drain::default();
-        let Sockets {
-            inbound,
-            admin,
-            probes,
-            addresses,
-        } = sockets;
         let shared = Arc::new(Shared {
             snapshot: Arc::clone(&snapshot),
             keys: keys.clone(),
+            reviews: reviews.clone(),
             credentials: credentials.clone(),
             clock: options.clock.clone(),
             drain: drain.signal(),
@@ -144,14 +152,21 @@ impl Control {
             sources: Sources::default(),
         });
         let (ending, ended) = tokio::sync::mpsc::channel(1);
-        let workers = spawn_workers(config.workers, &shared, &telemetry, inbound, &ending)?;
+        let workers = spawn_workers(
+            config.workers,
+            &shared,
+            &telemetry,
+            sockets.inbound,
+            &ending,
+        )?;
         let control = Self {
             reload: ReloadStatus::default(),
-            exposure: Exposure::new(&addresses),
+            exposure: Exposure::new(&sockets.addresses),
             certificates: Certificates::default(),
             options,
             commands,
             keys,
+            reviews,
             credentials,
             snapshot,
             telemetry,
@@ -162,8 +177,8 @@ impl Control {
             ended,
             signals: Some(signals),
         };
-        control.show(&config, admin, probes)?;
-        Ok((control, addresses))
+        control.show(&config, sockets.admin, sockets.probes)?;
+        Ok((control, sockets.addresses))
     }
 
     /// Opens admin and probes.
@@ -183,6 +198,7 @@ impl Control {
             config_file: &self.options.config,
             clock: &self.options.clock,
             keys: &self.keys,
+            reviews: &self.reviews,
             credentials: &self.credentials,
             snapshot: &self.snapshot,
             telemetry: &self.telemetry,
@@ -294,7 +310,7 @@ impl Control {
             tracing::warn!(what, "config.restart_needed");
         }
         let generation = live.generation.saturating_add(1);
-        let prepared = Prepared::of(config, &self.keys, &self.credentials);
+        let prepared = Prepared::of(config, &self.keys, &self.reviews, &self.credentials);
         let now = self.options.clock.now().unix;
         let snapshot = snapshots::build(
             Arc::clone(config),
@@ -340,7 +356,17 @@ fn sources(config: &Config) -> Vec<(Arc<str>, KeySourceSettings)> {
     config
         .issuers
         .iter()
-        .map(|(issuer, source)| (Arc::clone(&issuer.name), source.clone()))
+        .filter_map(|(issuer, verifier)| Some((Arc::clone(&issuer.name), verifier.keys()?.clone())))
+        .collect()
+}
+
+fn reviewers(config: &Config) -> Vec<(Arc<str>, ReviewSettings)> {
+    config
+        .issuers
+        .iter()
+        .filter_map(|(issuer, verifier)| {
+            Some((Arc::clone(&issuer.name), verifier.review()?.clone()))
+        })
         .collect()
 }
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::authn::{Issuer, Issuers, KeyCell};
+use crate::authn::{Issuer, Issuers, KeyCell, Reviewer, Trust};
 use crate::clock::UnixTime;
-use crate::config::Config;
+use crate::config::{Config, VerifierSettings};
 use crate::credential::CredentialCell;
 use crate::identity::Identity;
 use crate::listener::{ListenAddress, ListenerSettings, OutboundSettings, server_config};
@@ -20,7 +20,17 @@ use crate::upstream::{Origin, Target};
 /// What survives a reload, by the names of issuers and credentials.
 pub(super) struct Cells {
     pub(super) keys: HashMap<Arc<str>, Arc<KeyCell>>,
+    pub(super) reviewers: HashMap<Arc<str>, Arc<Reviewer>>,
     pub(super) credentials: HashMap<Arc<str>, Arc<CredentialCell>>,
+}
+
+impl Cells {
+    fn trust(&self, issuer: &str, verifier: &VerifierSettings) -> Option<Trust> {
+        Some(match verifier {
+            VerifierSettings::Keys(_) => Arc::clone(self.keys.get(issuer)?).into(),
+            VerifierSettings::Review(_) => Arc::clone(self.reviewers.get(issuer)?).into(),
+        })
+    }
 }
 
 /// Builds the snapshot of `config`. Upstream targets that did not change are taken over with their connections.
@@ -32,18 +42,16 @@ pub(super) fn build(
     now: UnixTime,
 ) -> Result<Snapshot, String> {
     let mut issuers = Vec::with_capacity(config.issuers.len());
-    for (settings, _) in &config.issuers {
-        let cell = cells
-            .keys
-            .get(&settings.name)
-            .ok_or_else(|| format!("issuer {}: no key cell", settings.name))?;
+    for (settings, verifier) in &config.issuers {
+        let trust = cells.trust(&settings.name, verifier);
+        let trust = trust.ok_or_else(|| format!("issuer {}: no verifier", settings.name))?;
         // Whose tokens they are says `iss`, whatever name the issuer goes by: a used proof stays used under a new one.
         let mut own = settings.issuers.iter();
         let previous =
             previous.and_then(|previous| own.find_map(|iss| previous.issuers.by_iss(iss)));
         issuers.push(Arc::new(Issuer::following(
             settings.clone(),
-            Arc::clone(cell),
+            trust,
             previous.map(|issuer| &**issuer),
         )));
     }

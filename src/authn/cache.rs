@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::{Algorithm, Issuer, Issuers, KeyIdRule, KeySet, KeyState, Verified};
+use super::{Algorithm, Issuer, Issuers, KeyIdRule, KeySet, KeyState, Trust, Verified};
 use zeroize::Zeroizing;
 
 use crate::clock::Now;
@@ -25,8 +25,9 @@ const HASHED: usize = 32;
 ///
 /// Positive verdicts only, so what strangers send never grows it. A verdict is good for the very same token alone (the
 /// whole token is compared), for the same issuer definition, and while a fresh verification would select the same key:
-/// a refresh of the key set revalidates entries rather than flushing them, a withdrawn key ends them. Times are checked
-/// at every hit. Whatever does not hold is a miss, and the caller verifies anew.
+/// a refresh of the key set revalidates entries rather than flushing them, a withdrawn key ends them. Where somebody was
+/// asked, it is good for as long as his answer counts. Times are checked at every hit. Whatever does not hold is a miss, and
+/// the caller verifies anew.
 pub struct TokenCache {
     limit: usize,
     held: usize,
@@ -43,8 +44,18 @@ pub struct TokenCache {
 /// A verdict to keep.
 pub(super) struct Verdict {
     pub(super) verified: Rc<Verified>,
-    pub(super) algorithm: Algorithm,
-    pub(super) kid: Option<Box<str>>,
+    pub(super) basis: Basis,
+}
+
+/// What a verdict rests on.
+pub(super) enum Basis {
+    /// The key with [`Verified::thumbprint`], selected by the token's `kid`.
+    Key {
+        algorithm: Algorithm,
+        kid: Option<Box<str>>,
+    },
+    /// What the issuer's reviewer said when it was asked then.
+    Review { asked: Now },
 }
 
 struct Entry {
@@ -221,25 +232,39 @@ impl Entry {
         if !Arc::ptr_eq(current, &self.issuer) {
             self.issuer = Arc::clone(current);
         }
-        self.verdict.verified.check_times(now).is_ok()
-            && match &**self.issuer.keys.peek() {
-                KeyState::Usable(keys) => self.verdict.key_stands(keys, &self.issuer),
-                KeyState::Unavailable => false,
-            }
+        self.verdict.verified.check_times(now).is_ok() && self.verdict.stands(&self.issuer, now)
     }
 }
 
 impl Verdict {
+    /// Whether what it rests on is there still.
+    fn stands(&self, issuer: &Issuer, now: Now) -> bool {
+        match (&self.basis, issuer.trust()) {
+            (Basis::Key { algorithm, kid }, Trust::Keys(cell)) => match &**cell.peek() {
+                KeyState::Usable(keys) => self.key_stands(*algorithm, kid.as_deref(), keys, issuer),
+                KeyState::Unavailable => false,
+            },
+            (Basis::Review { asked }, Trust::Review(reviewer)) => reviewer.counts(*asked, now),
+            (Basis::Key { .. }, Trust::Review(_)) | (Basis::Review { .. }, Trust::Keys(_)) => false,
+        }
+    }
+
     /// Whether a fresh verification would take the same key.
-    fn key_stands(&self, keys: &KeySet, issuer: &Issuer) -> bool {
-        let key = match (&self.kid, issuer.settings.key_id) {
+    fn key_stands(
+        &self,
+        algorithm: Algorithm,
+        kid: Option<&str>,
+        keys: &KeySet,
+        issuer: &Issuer,
+    ) -> bool {
+        let key = match (kid, issuer.settings.key_id) {
             (Some(kid), _) => keys.with_kid(kid),
             (None, KeyIdRule::OnlyKey) => keys.only(),
             (None, KeyIdRule::Required) => None,
         };
         key.is_some_and(|key| {
             key.thumbprint() == self.verified.thumbprint
-                && key.algorithms().any(|own| own == self.algorithm)
+                && key.algorithms().any(|own| own == algorithm)
         })
     }
 }

@@ -26,6 +26,11 @@ impl Claims {
         Self(members)
     }
 
+    /// Adds a claim, unless there is one of that name.
+    pub(super) fn add(&mut self, name: &str, value: Json) {
+        self.0.add(name, value);
+    }
+
     /// The value at `path`, `null` included.
     #[must_use]
     pub fn get(&self, path: &ClaimPath) -> Option<&Json> {

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claims::ClaimPath;
-use super::{Algorithm, DpopSettings, KeyCell, Proofs};
+use super::{Algorithm, DpopSettings, KeyCell, Proofs, Reviewer};
 
 #[cfg(test)]
 mod tests;
@@ -111,11 +111,43 @@ impl Default for ClaimMappings {
     }
 }
 
+/// What shows that a token is the issuer's.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Its signature, with the keys that are held here.
+    Keys(Arc<KeyCell>),
+    /// Somebody who is asked.
+    Review(Arc<Reviewer>),
+}
+
+impl From<Arc<KeyCell>> for Trust {
+    fn from(keys: Arc<KeyCell>) -> Self {
+        Self::Keys(keys)
+    }
+}
+
+impl From<Arc<Reviewer>> for Trust {
+    fn from(reviewer: Arc<Reviewer>) -> Self {
+        Self::Review(reviewer)
+    }
+}
+
+impl Trust {
+    /// Whether a verdict that came by one of the two is good for the other.
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Keys(one), Self::Keys(other)) => Arc::ptr_eq(one, other),
+            (Self::Review(one), Self::Review(other)) => Arc::ptr_eq(one, other),
+            (Self::Keys(_), Self::Review(_)) | (Self::Review(_), Self::Keys(_)) => false,
+        }
+    }
+}
+
 /// A compiled issuer: nothing of it is parsed again per request.
 #[derive(Debug)]
 pub struct Issuer {
     pub(crate) settings: IssuerSettings,
-    pub(crate) keys: Arc<KeyCell>,
+    trust: Trust,
     pub(super) proofs: Arc<Proofs>,
     /// Seconds.
     leeway: i64,
@@ -124,19 +156,15 @@ pub struct Issuer {
 }
 
 impl Issuer {
-    /// Compiles settings; `keys` outlives configuration reloads.
+    /// Compiles settings; what `trust` refers to outlives configuration reloads.
     #[must_use]
-    pub fn new(settings: IssuerSettings, keys: Arc<KeyCell>) -> Self {
-        Self::following(settings, keys, None)
+    pub fn new(settings: IssuerSettings, trust: impl Into<Trust>) -> Self {
+        Self::following(settings, trust.into(), None)
     }
 
     /// Compiles settings that take the place of `previous`, whose used proofs stay used.
     #[must_use]
-    pub fn following(
-        settings: IssuerSettings,
-        keys: Arc<KeyCell>,
-        previous: Option<&Self>,
-    ) -> Self {
+    pub fn following(settings: IssuerSettings, trust: Trust, previous: Option<&Self>) -> Self {
         let leeway = settings.leeway.min(MAX_LEEWAY).as_secs();
         let implied = settings
             .scope_implies
@@ -150,7 +178,7 @@ impl Issuer {
             .collect();
         Self {
             settings,
-            keys,
+            trust,
             proofs: previous.map_or_else(Arc::default, |previous| Arc::clone(&previous.proofs)),
             leeway: i64::try_from(leeway).unwrap_or(0),
             implied,
@@ -169,10 +197,33 @@ impl Issuer {
         &self.settings
     }
 
-    /// Where its keys are.
+    /// What shows that a token is its own.
     #[must_use]
-    pub const fn keys(&self) -> &Arc<KeyCell> {
-        &self.keys
+    pub const fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Where its keys are, if it is keys that show it.
+    #[must_use]
+    pub const fn keys(&self) -> Option<&Arc<KeyCell>> {
+        match &self.trust {
+            Trust::Keys(keys) => Some(keys),
+            Trust::Review(_) => None,
+        }
+    }
+
+    /// Who is asked about its tokens, if somebody is.
+    #[must_use]
+    pub const fn reviewer(&self) -> Option<&Arc<Reviewer>> {
+        match &self.trust {
+            Trust::Review(reviewer) => Some(reviewer),
+            Trust::Keys(_) => None,
+        }
+    }
+
+    /// Whether tokens that are no JWTs can be its own.
+    fn takes_opaque(&self) -> bool {
+        self.reviewer().is_some_and(|reviewer| reviewer.opaque)
     }
 
     /// Allowed clock skew in seconds, at most 60.
@@ -204,7 +255,7 @@ impl Issuer {
     /// Whether a token that one of the two accepted would be judged alike by the other: after a reload that did not
     /// touch the issuer, verdicts stay good.
     pub(super) fn same_definition(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.keys, &other.keys) && self.settings == other.settings
+        self.trust.is(&other.trust) && self.settings == other.settings
     }
 }
 
@@ -228,6 +279,8 @@ fn closure(implies: &BTreeMap<String, Vec<String>>, scope: &str) -> Box<[Box<str
 pub struct Issuers {
     list: Vec<Arc<Issuer>>,
     by_iss: HashMap<Box<str>, usize>,
+    /// The one whose tokens need not be JWTs.
+    opaque: Option<usize>,
     /// The largest token that any issuer takes; nothing beyond is read.
     token_bytes: usize,
     /// Sources that at least one issuer has opted in to.
@@ -243,8 +296,8 @@ impl Default for Issuers {
 }
 
 impl Issuers {
-    /// Of `list`; the configuration has made sure that no two share a name or an `iss`. Should two share an `iss`
-    /// nevertheless, nobody gets it.
+    /// Of `list`; the configuration has made sure that no two share a name or an `iss`, and that at most one takes tokens
+    /// that say nothing of their issuer. Should two share something nevertheless, nobody gets it.
     #[must_use]
     pub fn new(list: Vec<Arc<Issuer>>) -> Self {
         let mut by_iss = HashMap::new();
@@ -263,6 +316,9 @@ impl Issuers {
         for iss in shared {
             by_iss.remove(iss);
         }
+        let mut takers = (0..).zip(&list).filter(|(_, issuer)| issuer.takes_opaque());
+        let opaque = takers.next().map(|(position, _)| position);
+        let opaque = opaque.filter(|_| takers.next().is_none());
         let dpop = list.iter().any(|issuer| issuer.settings.dpop.is_some());
         let token_bytes = list
             .iter()
@@ -271,6 +327,7 @@ impl Issuers {
             .unwrap_or(DEFAULT_TOKEN_BYTES);
         Self {
             by_iss,
+            opaque,
             token_bytes,
             sources,
             dpop,
@@ -293,6 +350,14 @@ impl Issuers {
     #[must_use]
     pub fn by_iss(&self, iss: &str) -> Option<&Arc<Issuer>> {
         self.list.get(*self.by_iss.get(iss)?)
+    }
+
+    /// The issuer of a token that says nothing of its own: the one that it must be of (by name), or the only one there is.
+    pub(super) fn of_opaque(&self, only: Option<&str>) -> Option<&Arc<Issuer>> {
+        match only {
+            Some(name) => self.named(name).filter(|issuer| issuer.takes_opaque()),
+            None => self.list.get(self.opaque?),
+        }
     }
 
     /// The issuer that is defined now as `issuer` was when a verdict was made. After a reload the definitions are

@@ -160,6 +160,26 @@ impl Json {
 }
 
 impl Members {
+    /// These members; of several with one name the first counts.
+    pub(super) fn of(mut members: Vec<(Box<str>, Json)>) -> Self {
+        members.sort_by(|(a, _), (b, _)| a.cmp(b));
+        members.dedup_by(|(a, _), (b, _)| a == b);
+        Self(members)
+    }
+
+    /// Adds a member, unless there is one of that name.
+    pub(super) fn add(&mut self, name: &str, value: Json) {
+        if let Err(at) = self.0.binary_search_by(|(own, _)| (**own).cmp(name)) {
+            self.0.insert(at, (name.into(), value));
+        }
+    }
+
+    /// Takes a member out.
+    pub(super) fn remove(&mut self, name: &str) -> Option<Json> {
+        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(name)).ok()?;
+        Some(self.0.remove(at).1)
+    }
+
     /// The value of the member `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Json> {

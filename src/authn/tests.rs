@@ -38,6 +38,7 @@ fn ask(
         },
         demand,
         actor,
+        reviews: &[],
     };
     let mut cache = TokenCache::new(DEFAULT_CACHE_BYTES);
     match asked.authenticate(issuers, &mut cache, at(NOW)) {
@@ -55,6 +56,7 @@ fn ask(
         Err(Denied::NeedsKey(wanted)) => {
             format!("needs key {:?} of {}", wanted.kid, wanted.issuer.name())
         }
+        Err(Denied::NeedsReview(wanted)) => format!("needs a review of {}", wanted.issuer.name()),
         Err(Denied::Rejected(rejection)) => format!("{rejection:?}"),
     }
 }
@@ -486,6 +488,7 @@ fn invariant_46_debug_shows_neither_tokens_nor_claims() {
     let origin = Origin {
         source: Source::Bearer,
         issuer: None,
+        reviews: &[],
     };
     let verified = verify::verify(token.as_bytes(), origin, &issuers, &mut cache, at(NOW)).unwrap();
     let shown = format!("{cache:?} {verified:?}");

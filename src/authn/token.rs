@@ -29,6 +29,19 @@ pub(super) fn looks_like_jwt(token: &[u8]) -> bool {
     dots == 2 || dots == 4 || token.starts_with(b"eyJ")
 }
 
+/// Whether a token begins as a JWT does, with a JSON object (RFC 7519 section 7.2). One that has dots in other places is as
+/// opaque as one without.
+pub(super) fn has_jose_header(token: &[u8]) -> bool {
+    if token.starts_with(b"eyJ") {
+        return true;
+    }
+    let header = token.split(|byte| *byte == b'.').next().unwrap_or(token);
+    header.len() < token.len()
+        && URL_SAFE_NO_PAD
+            .decode(header)
+            .is_ok_and(|header| header.trim_ascii_start().first() == Some(&b'{'))
+}
+
 /// A token in its parts.
 pub(super) struct Parts<'a> {
     /// Header, dot, payload: what is signed.

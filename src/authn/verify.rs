@@ -1,22 +1,24 @@
-//! A token, judged: cheap checks before dear ones, the signature last.
+//! A token, judged: cheap checks before dear ones, the signature, or asking somebody, last.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::cache::Verdict;
+use super::cache::{Basis, Verdict};
 use super::claims::{Claims, NumericDate};
 use super::confirmation::Confirmation;
-use super::credential::Source;
+use super::credential::{self, Source};
 use super::json::Json;
 use super::key_set::{Key, KeySet};
-use super::token::{Header, Parts};
+use super::token::{self, Header, Parts};
 use super::{
-    Algorithm, Audiences, Issuer, Issuers, KeyIdRule, KeyState, KeyWanted, TokenCache, Verified,
+    Algorithm, Audiences, Issuer, Issuers, KeyCell, KeyIdRule, KeyState, KeyWanted, ReviewWanted,
+    Reviewed, TokenCache, Trust, Verified,
 };
 use crate::clock::{Now, UnixTime};
 use crate::rejection::TokenFault;
 
 mod mapped;
+mod reviewed;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +31,8 @@ pub(super) enum Failure {
     Fault(TokenFault),
     /// It cannot be judged with the keys that are held.
     NeedsKey(KeyWanted),
+    /// It cannot be judged without asking somebody.
+    NeedsReview(ReviewWanted),
 }
 
 impl From<TokenFault> for Failure {
@@ -37,12 +41,14 @@ impl From<TokenFault> for Failure {
     }
 }
 
-/// Where a token came from, and whose it must be.
+/// Where a token came from, whose it must be, and what was said about it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Origin<'a> {
     pub(super) source: Source,
     /// The only issuer that counts, by name; `None`: any.
     pub(super) issuer: Option<&'a str>,
+    /// Answers to what was asked about the request's tokens.
+    pub(super) reviews: &'a [Reviewed],
 }
 
 impl Origin<'_> {
@@ -93,6 +99,11 @@ fn judge(
         return Err(TokenFault::TooLarge.into());
     }
     let token = std::str::from_utf8(token).map_err(|_| TokenFault::Malformed)?;
+    if !token::has_jose_header(token.as_bytes())
+        && let Some(issuer) = issuers.of_opaque(origin.issuer)
+    {
+        return judge_opaque(token, origin, issuer, now);
+    }
     let parts = Parts::split(token)?;
     let header = parts.header()?;
     let claims = Claims::new(parts.claims()?);
@@ -102,18 +113,58 @@ fn judge(
     if token.len() > issuer.settings.token_bytes {
         return Err(TokenFault::TooLarge.into());
     }
-    check_type(&header, &claims, issuer)?;
-    let verified = check_claims(claims, issuer, now)?;
+    check_header_type(&header, issuer)?;
+    check_type(&claims)?;
+    match issuer.trust() {
+        Trust::Keys(cell) => {
+            let verified = check_claims(claims, issuer, None, now)?;
+            judge_by_key(&parts, header, verified, cell)
+        }
+        Trust::Review(reviewer) => {
+            reviewed::judge(token, Some(&claims), issuer, reviewer, origin.reviews, now)
+        }
+    }
+}
 
+/// A token that says nothing of its issuer.
+fn judge_opaque(
+    token: &str,
+    origin: Origin<'_>,
+    issuer: &Arc<Issuer>,
+    now: Now,
+) -> Result<Verdict, Failure> {
+    origin.admits(issuer)?;
+    if token.len() > issuer.settings.token_bytes {
+        return Err(TokenFault::TooLarge.into());
+    }
+    if !credential::is_b64token(token.as_bytes()) {
+        return Err(TokenFault::Malformed.into());
+    }
+    match issuer.trust() {
+        Trust::Review(reviewer) => {
+            reviewed::judge(token, None, issuer, reviewer, origin.reviews, now)
+        }
+        Trust::Keys(_) => Err(TokenFault::Malformed.into()),
+    }
+}
+
+/// Everything but the signature holds.
+fn judge_by_key(
+    parts: &Parts<'_>,
+    header: Header,
+    verified: Verified,
+    cell: &KeyCell,
+) -> Result<Verdict, Failure> {
+    let issuer = &verified.issuer;
     let algorithm = header
         .algorithm
         .filter(|algorithm| issuer.settings.algorithms.contains(algorithm))
         .ok_or(TokenFault::Algorithm)?;
     let thumbprint = {
-        let keys = issuer.keys.peek();
+        let keys = cell.peek();
         let key = select(&keys, &header, issuer)?;
         failpoint!(Judge, Err(TokenFault::Signature.into()));
-        check_signature(key, algorithm, &parts)?;
+        check_signature(key, algorithm, parts)?;
         key.thumbprint()
     };
     Ok(Verdict {
@@ -121,8 +172,10 @@ fn judge(
             thumbprint,
             ..verified
         }),
-        algorithm,
-        kid: header.kid,
+        basis: Basis::Key {
+            algorithm,
+            kid: header.kid,
+        },
     })
 }
 
@@ -135,8 +188,8 @@ fn issuer_of<'a>(claims: &Claims, issuers: &'a Issuers) -> Result<&'a Arc<Issuer
         .ok_or(TokenFault::Issuer)
 }
 
-/// Refuses tokens that were made for something else than access.
-fn check_type(header: &Header, claims: &Claims, issuer: &Issuer) -> Result<(), TokenFault> {
+/// Refuses types that the issuer's access tokens do not have.
+fn check_header_type(header: &Header, issuer: &Issuer) -> Result<(), TokenFault> {
     // An empty `typ` is not an absent one.
     let accepted = match header.typ.as_deref() {
         Some("") => false,
@@ -145,9 +198,15 @@ fn check_type(header: &Header, claims: &Claims, issuer: &Issuer) -> Result<(), T
             issuer.settings.token_types.iter().any(|own| own == typ)
         }
     };
-    if !accepted {
-        return Err(TokenFault::Type);
+    if accepted {
+        Ok(())
+    } else {
+        Err(TokenFault::Type)
     }
+}
+
+/// Refuses tokens that were made for something else than access.
+fn check_type(claims: &Claims) -> Result<(), TokenFault> {
     // Keycloak says in a claim what a token is for.
     if let Some(typ) = claims.top("typ") {
         let typ = typ.as_str().ok_or(TokenFault::Type)?;
@@ -165,10 +224,18 @@ fn check_type(header: &Header, claims: &Claims, issuer: &Issuer) -> Result<(), T
     Ok(())
 }
 
-/// Everything about the claims that needs no key. The thumbprint of what comes back is still empty.
-fn check_claims(claims: Claims, issuer: &Arc<Issuer>, now: Now) -> Result<Verified, TokenFault> {
+/// Everything about the claims that needs no key. The thumbprint of what comes back is still empty. `bound` is when the token
+/// ends that does not say so; where it is `None`, `exp` must be there.
+fn check_claims(
+    claims: Claims,
+    issuer: &Arc<Issuer>,
+    bound: Option<UnixTime>,
+    now: Now,
+) -> Result<Verified, TokenFault> {
     let times = Times::read(&claims)?;
-    times.check(issuer, now)?;
+    let expires = times.expires.map(NumericDate::floor).or(bound);
+    let expires = expires.ok_or(TokenFault::Claim)?;
+    times.check(expires, issuer, now)?;
     check_audience(&claims, &issuer.settings.audiences)?;
     let client = mapped::client(&claims, issuer)?;
     let missing = |name: &String| matches!(claims.top(name), None | Some(Json::Null));
@@ -181,15 +248,15 @@ fn check_claims(claims: Claims, issuer: &Arc<Issuer>, now: Now) -> Result<Verifi
     Ok(Verified {
         issuer: Arc::clone(issuer),
         thumbprint: super::Thumbprint([0; 32]),
-        subject,
         client,
         account: mapped::account(&claims, issuer),
         scopes: mapped::scopes(&claims, issuer),
         roles: mapped::strings(&claims, &issuer.settings.claim_mappings.roles),
-        groups: mapped::strings(&claims, &issuer.settings.claim_mappings.groups),
+        groups: mapped::groups(&claims, subject.as_deref(), issuer),
+        subject,
         issued_at: times.issued_at.map(NumericDate::floor),
         not_before: times.not_before.map(NumericDate::ceil),
-        expires: times.expires.floor(),
+        expires,
         confirmation,
         prepared: std::cell::RefCell::default(),
         claims,
@@ -197,7 +264,7 @@ fn check_claims(claims: Claims, issuer: &Arc<Issuer>, now: Now) -> Result<Verifi
 }
 
 struct Times {
-    expires: NumericDate,
+    expires: Option<NumericDate>,
     not_before: Option<NumericDate>,
     issued_at: Option<NumericDate>,
 }
@@ -211,15 +278,15 @@ impl Times {
                 .transpose()
         };
         Ok(Self {
-            expires: date("exp")?.ok_or(TokenFault::Claim)?,
+            expires: date("exp")?,
             not_before: date("nbf")?,
             issued_at: date("iat")?,
         })
     }
 
-    fn check(&self, issuer: &Issuer, now: Now) -> Result<(), TokenFault> {
+    fn check(&self, expires: UnixTime, issuer: &Issuer, now: Now) -> Result<(), TokenFault> {
         check_times(
-            self.expires.floor(),
+            expires,
             self.not_before.map(NumericDate::ceil),
             self.issued_at.map(NumericDate::floor),
             issuer.leeway(),
@@ -233,11 +300,8 @@ impl Times {
             return Ok(());
         };
         let issued_at = self.issued_at.ok_or(TokenFault::Lifetime)?.floor();
-        let lifetime = self
-            .expires
-            .ceil()
-            .as_secs()
-            .saturating_sub(issued_at.as_secs());
+        let expires = self.expires.ok_or(TokenFault::Lifetime)?;
+        let lifetime = expires.ceil().as_secs().saturating_sub(issued_at.as_secs());
         if lifetime > i64::try_from(cap.as_secs()).unwrap_or(i64::MAX) {
             return Err(TokenFault::Lifetime);
         }

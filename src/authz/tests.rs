@@ -9,8 +9,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::authn::{
-    Audiences, ClaimMappings, ClaimPath, Claims, Issuer, IssuerSettings, KeyIdRule, Thumbprint,
-    TokenSources, Verified,
+    Audiences, ClaimMappings, ClaimPath, Claims, Issuer, IssuerSettings, KeyCell, KeyIdRule,
+    Thumbprint, TokenSources, Verified,
 };
 use crate::clock::Tick;
 use crate::proxy::{CorsSettings, Preflight};
@@ -133,7 +133,7 @@ fn issuer(name: &str, kubernetes: bool) -> Arc<Issuer> {
             token_bytes: 16 * 1024,
             dpop: None,
         },
-        Arc::default(),
+        Arc::<KeyCell>::default(),
     ))
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::output::{self, OutputFormat};
 use super::{BAD_CONFIGURATION, show};
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config, Problems, VerifierSettings};
 use crate::telemetry::json::visible;
 
 /// Report everything that is wrong with configuration files
@@ -118,14 +118,17 @@ fn summary(file: &Path, config: &Config) -> String {
     if let Some(probes) = &config.probes {
         row("probes", probes.listen.to_string());
     }
-    for (issuer, keys) in &config.issuers {
+    for (issuer, verifier) in &config.issuers {
+        let verified = match verifier {
+            VerifierSettings::Keys(keys) => format!("keys: {}", show::keys(&keys.source)),
+            VerifierSettings::Review(review) => show::review(&review.endpoint),
+        };
         row(
             "issuer",
             format!(
-                "{}: {} (keys: {})",
+                "{}: {} ({verified})",
                 issuer.name,
                 issuer.issuers.join(", "),
-                show::keys(&keys.source)
             ),
         );
     }

@@ -6,6 +6,7 @@ use crate::authz::{
 };
 use crate::jwks::KeySource;
 use crate::listener::ListenAddress;
+use crate::review::ReviewEndpoint;
 use crate::upstream::UpstreamAddress;
 
 pub(crate) fn listen(address: &ListenAddress) -> String {
@@ -36,6 +37,11 @@ pub(super) fn keys(source: &KeySource) -> String {
         (KeySource::Discover { .. }, _) => "discovery".to_owned(),
         (_, (kind, place)) => place.unwrap_or_else(|| kind.to_owned()),
     }
+}
+
+pub(super) fn review(endpoint: &ReviewEndpoint) -> String {
+    let (kind, place) = endpoint.describe();
+    format!("asks: {kind} {}", place.unwrap_or_default())
 }
 
 /// Methods and who may use them, line by line.

@@ -13,6 +13,7 @@ mod listeners;
 mod look_alikes;
 mod metadata;
 mod outbound;
+mod reviews;
 mod routes;
 mod telemetry;
 mod tls;
@@ -60,6 +61,8 @@ struct IssuerName<'a> {
     kubernetes: bool,
     /// Takes tokens with proofs alone.
     proofs: bool,
+    /// Is asked about tokens that are no JWTs.
+    opaque: bool,
 }
 
 /// Compiles the document; `None` when something is missing that was reported.
@@ -274,6 +277,7 @@ impl<'a> Scope<'a> {
                         let mode = dpop.text().or_else(|| dpop.get("mode")?.text());
                         mode == Some("require")
                     }),
+                    opaque: reviews::takes_opaque(node),
                 })
             })
             .collect();

@@ -10,6 +10,7 @@ mod json;
 mod markdown;
 mod outbound;
 mod policy;
+mod reviews;
 mod root;
 mod routes;
 
@@ -29,6 +30,7 @@ pub(crate) use inbound::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, TLS
 pub(crate) use issuers::{CLAIM_MAPPINGS, DPOP, ISSUER, JWKS};
 pub(crate) use outbound::OUTBOUND;
 pub(crate) use policy::{ACTOR, ALTERNATIVE, CALLER_BLOCK, CERTIFICATE};
+pub(crate) use reviews::{INTROSPECTION, OWN_TOKEN, TOKEN_REVIEW, VERIFY};
 pub(crate) use root::{ADMIN, DRAIN, LOG, OTLP, PROBES, ROOT, TELEMETRY};
 pub(crate) use routes::{ACTOR_TOKEN, RATE_LIMIT, ROUTE, ROUTE_LIMITS, ROUTE_TIMEOUTS};
 

@@ -26,6 +26,7 @@ mod examples;
 mod outbound;
 mod pairing;
 mod registry;
+mod reviews;
 mod text;
 mod wrong;
 

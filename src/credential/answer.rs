@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -56,6 +56,13 @@ pub(crate) enum Kind {
     Bound,
 }
 
+/// The error of a refusal (RFC 6749 section 5.2), as one that we know; `None` where there is none.
+pub(crate) fn refusal(fetched: &Fetched) -> Option<&'static str> {
+    let members = serde_json::from_slice::<Members<'_>>(&fetched.body).ok();
+    let error = members?.error.and_then(text)?;
+    Some(known_error(&error))
+}
+
 /// Reads an answer. `secrets` are what the request held: a description that repeats some of one is not passed on.
 pub(crate) fn read(
     fetched: &Fetched,
@@ -78,7 +85,7 @@ fn parse(
     secrets: &[&[u8]],
 ) -> Result<Granted, TokenError> {
     let success = status == 200;
-    let members = if is_json(&fetched.headers) {
+    let members = if fetched.is_json() {
         serde_json::from_slice::<Members<'_>>(&fetched.body)
             .map_err(|_| "no JSON object, or a member given twice")
     } else {
@@ -173,15 +180,6 @@ fn is_b64token(token: &str) -> bool {
         && body
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
-}
-
-/// `application/json`, or a type that is made of it (`+json`).
-fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = one(headers, &CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
-        return false;
-    };
-    let kind = value.split(';').next().unwrap_or_default().trim();
-    kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
 }
 
 /// Seconds or a date (RFC 9110 section 10.2.3).

@@ -269,7 +269,8 @@ pub(crate) fn check(path: &Path) -> Result<(), String> {
     read_token(path).map(drop)
 }
 
-fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
+/// The token in a file.
+pub(crate) fn read_token(path: &Path) -> Result<Zeroizing<String>, String> {
     let bytes = crate::config::read_secret_file(path)?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err("is empty".to_owned());

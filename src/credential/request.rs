@@ -12,6 +12,7 @@ use super::error::Failure;
 use super::proof::{self, About, DPOP, ProofKey};
 use super::{ClientAuthentication, CredentialSettings, TokenEndpoint, TokenError};
 use crate::clock::Clock;
+use crate::config::Secret;
 use crate::fetch::{Conditions, Discovery, FetchError, Fetcher, ResourceDiscovery};
 
 /// RFC 7523 section 2.2.
@@ -94,7 +95,10 @@ impl Way {
         proof: Option<&ProofKey>,
         clock: &Clock,
     ) -> Result<Granted, Failure> {
-        let shown = show(settings, request, clock).await?;
+        // RFC 9700: the issuer, where it is known.
+        let audience = request.issuer.as_ref().unwrap_or(&request.url);
+        let id = settings.client_id.as_deref();
+        let shown = show(&settings.authentication, id, audience, clock).await?;
         let mut form = Form::default();
         form.add("grant_type", "client_credentials");
         shown.add_to(&mut form);
@@ -232,7 +236,7 @@ fn without_query(url: &str) -> &str {
 }
 
 /// What shows who we are in one request.
-enum Shown {
+pub(crate) enum Shown {
     Basic {
         id: String,
         secret: Zeroizing<String>,
@@ -250,13 +254,15 @@ enum Shown {
     },
 }
 
-async fn show(
-    settings: &CredentialSettings,
-    request: &Request,
+/// Shows that we are the client `id` by `authentication`; an assertion is for `audience` unless its settings say otherwise.
+pub(crate) async fn show(
+    authentication: &ClientAuthentication,
+    client_id: Option<&str>,
+    audience: &str,
     clock: &Clock,
 ) -> Result<Shown, TokenError> {
-    let id = settings.client_id.clone().unwrap_or_default();
-    Ok(match &settings.authentication {
+    let id = client_id.unwrap_or_default().to_owned();
+    Ok(match authentication {
         ClientAuthentication::SecretBasic(secret) => Shown::Basic {
             id,
             secret: secret.text(),
@@ -265,9 +271,12 @@ async fn show(
             id,
             secret: secret.text(),
         },
-        ClientAuthentication::PrivateKey { key, kid, audience } => {
-            let known = audience.as_ref().or(request.issuer.as_ref());
-            let audience = known.unwrap_or(&request.url);
+        ClientAuthentication::PrivateKey {
+            key,
+            kid,
+            audience: own,
+        } => {
+            let audience = own.as_deref().unwrap_or(audience);
             let now = clock.now().unix;
             let assertion = assertion::make(key, kid.as_deref(), &id, audience, now)?;
             Shown::Assertion {
@@ -279,7 +288,7 @@ async fn show(
             let path = path.clone();
             let read = tokio::task::spawn_blocking(move || assertion::read(&path)).await;
             Shown::Assertion {
-                id: settings.client_id.clone(),
+                id: client_id.map(str::to_owned),
                 assertion: read.map_err(|_| TokenError::Internal)??,
             }
         }
@@ -288,7 +297,7 @@ async fn show(
 }
 
 impl Shown {
-    fn add_to(&self, form: &mut Form) {
+    pub(crate) fn add_to(&self, form: &mut Form) {
         match self {
             // Two ways of authenticating in one request are refused (RFC 6749 section 2.3).
             Self::Basic { .. } => {}
@@ -307,7 +316,8 @@ impl Shown {
         }
     }
 
-    fn basic(&self) -> Option<Result<HeaderValue, TokenError>> {
+    /// The value of `Authorization`, where it goes there.
+    pub(crate) fn basic(&self) -> Option<Result<HeaderValue, TokenError>> {
         let Self::Basic { id, secret } = self else {
             return None;
         };
@@ -348,10 +358,10 @@ fn encoded(text: &str) -> Zeroizing<String> {
 
 /// `application/x-www-form-urlencoded`.
 #[derive(Default)]
-struct Form(Zeroizing<String>);
+pub(crate) struct Form(Zeroizing<String>);
 
 impl Form {
-    fn add(&mut self, name: &str, value: &str) {
+    pub(crate) fn add(&mut self, name: &str, value: &str) {
         if !self.0.is_empty() {
             self.0.push('&');
         }
@@ -360,7 +370,7 @@ impl Form {
         encode(value, &mut self.0);
     }
 
-    fn take(mut self) -> String {
+    pub(crate) fn take(mut self) -> String {
         std::mem::take(&mut self.0)
     }
 }
@@ -381,12 +391,19 @@ fn encode(text: &str, out: &mut String) {
     }
 }
 
-impl CredentialSettings {
-    fn certificate(&self) -> Option<(&crate::config::Secret, &crate::config::Secret)> {
-        match &self.authentication {
-            ClientAuthentication::Certificate { certificate, key } => Some((certificate, key)),
+impl ClientAuthentication {
+    /// The certificate that is shown, with its key.
+    pub(crate) const fn certificate(&self) -> Option<(&Secret, &Secret)> {
+        match self {
+            Self::Certificate { certificate, key } => Some((certificate, key)),
             _ => None,
         }
+    }
+}
+
+impl CredentialSettings {
+    const fn certificate(&self) -> Option<(&Secret, &Secret)> {
+        self.authentication.certificate()
     }
 
     fn conditions(&self) -> Conditions<'_> {

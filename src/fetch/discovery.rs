@@ -16,6 +16,7 @@ pub(crate) struct Metadata {
     issuer: Option<String>,
     pub(crate) jwks_uri: Option<String>,
     pub(crate) token_endpoint: Option<String>,
+    pub(crate) introspection_endpoint: Option<String>,
     pub(crate) mtls_endpoint_aliases: Option<Aliases>,
 }
 
@@ -23,6 +24,7 @@ pub(crate) struct Metadata {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Aliases {
     pub(crate) token_endpoint: Option<String>,
+    pub(crate) introspection_endpoint: Option<String>,
 }
 
 /// What the issuer said last.

@@ -79,7 +79,10 @@ impl Keys {
         let source = sources
             .get(&wanted.issuer.settings.name)
             // A request that pinned a snapshot of before a reload must not be answered from another source's keys.
-            .filter(|source| Arc::ptr_eq(&source.cell, &wanted.issuer.keys))
+            .filter(|source| {
+                let cell = wanted.issuer.keys();
+                cell.is_some_and(|cell| Arc::ptr_eq(&source.cell, cell))
+            })
             .map(Arc::clone);
         drop(sources);
         match source {

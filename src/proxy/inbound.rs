@@ -6,12 +6,13 @@ use hyper::body::Incoming;
 use super::body::{ResponseBody, Sealed};
 use super::refuse::Ended;
 use super::way::Way;
-use crate::authn::{self, Identified, Known};
+use crate::authn::{self, Identified, KeyWanted, Known, ReviewWanted, Reviewed};
 use crate::authz::Routed;
 use crate::clock::Now;
 use crate::jwks::Obtained;
 use crate::rejection::{Rejection, TokenFault};
 use crate::request::Refused;
+use crate::review::Asked;
 use crate::snapshot::Listener;
 use crate::upstream;
 
@@ -49,39 +50,62 @@ impl Way<'_> {
         Ok(upstream::forward(vouched, inbound, pool, self.exchange).await?)
     }
 
-    /// Verifies the credentials; waits for a key, once for each of the two tokens that a request may carry. Also gives
-    /// the time, which has passed when a key was waited for.
+    /// Verifies the credentials; waits for a key or a verdict, once for each of the two tokens that a request may carry.
+    /// Also gives the time, which has passed when something was waited for.
     async fn identify(
         &self,
         routed: Routed<Sealed>,
         now: Now,
     ) -> Result<(Known<Sealed>, Now), Box<Refused<Sealed>>> {
         let issuers = &self.snapshot.issuers;
-        let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
         let (mut routed, mut now) = (routed, now);
+        let mut reviews = Vec::new();
         for _ in 0..3 {
             failpoint!(Identify, Err(routed.refuse(Rejection::Internal)));
             // The cache is not held while waiting: other requests of this worker need it.
-            let identified = authn::identify(routed, issuers, &mut self.worker.tokens(), now);
-            let (waiting, wanted) = match identified {
+            let identified =
+                authn::identify(routed, issuers, &reviews, &mut self.worker.tokens(), now);
+            // What is waited for is boxed: hardly any request waits, and every request would carry it.
+            let (waiting, outcome) = match identified {
                 Identified::Known(known) => return Ok((known, now)),
                 Identified::Rejected(refused) => return Err(refused),
-                Identified::NeedsKey(waiting, wanted) => (waiting, wanted),
+                Identified::NeedsKey(waiting, wanted) => {
+                    (waiting, Box::pin(self.key(&wanted)).await)
+                }
+                Identified::NeedsReview(waiting, wanted) => {
+                    let reviewed = Box::pin(self.review(wanted)).await;
+                    (waiting, reviewed.map(|reviewed| reviews.push(reviewed)))
+                }
             };
-            // Boxed: hardly any request waits, and every request would carry it.
-            let obtained = Box::pin(self.worker.shared.keys.obtain(&wanted)).await;
             now = self.worker.now();
-            let rejection = match obtained {
-                Obtained::Refreshed => {
+            let rejection = match outcome {
+                Ok(()) => {
                     routed = waiting;
                     continue;
                 }
-                Obtained::Absent => unknown,
-                Obtained::Unavailable { retry_after } => Rejection::KeysUnavailable { retry_after },
+                Err(rejection) => rejection,
             };
             failpoint!(GiveUp, Err(waiting.refuse(Rejection::Internal)));
             return authn::give_up(waiting, rejection, issuers, now).map(|known| (known, now));
         }
+        let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
         authn::give_up(routed, unknown, issuers, now).map(|known| (known, now))
+    }
+
+    async fn key(&self, wanted: &KeyWanted) -> Result<(), Rejection> {
+        match self.worker.shared.keys.obtain(wanted).await {
+            Obtained::Refreshed => Ok(()),
+            Obtained::Absent => Err(Rejection::InvalidToken(TokenFault::UnknownKey)),
+            Obtained::Unavailable { retry_after } => {
+                Err(Rejection::KeysUnavailable { retry_after })
+            }
+        }
+    }
+
+    async fn review(&self, wanted: ReviewWanted) -> Result<Reviewed, Rejection> {
+        match self.worker.shared.reviews.ask(wanted).await {
+            Asked::Answered(reviewed) => Ok(reviewed),
+            Asked::Unavailable { retry_after } => Err(Rejection::ReviewUnavailable { retry_after }),
+        }
     }
 }

@@ -16,6 +16,7 @@ use crate::drain::{DrainSignal, Phase};
 use crate::jwks::Keys;
 use crate::listener::{GuardHandle, Overdue, Preface, Sources, Timeouts};
 use crate::request::Connection;
+use crate::review::Reviews;
 use crate::snapshot::{Listener, SnapshotCell};
 use crate::telemetry::{Recorder, WorkerTelemetry};
 use crate::upstream::Pool;
@@ -33,6 +34,7 @@ const TOKEN_CACHE_BYTES: usize = 32 * 1024 * 1024;
 pub(crate) struct Shared {
     pub(crate) snapshot: Arc<SnapshotCell>,
     pub(crate) keys: Keys,
+    pub(crate) reviews: Reviews,
     pub(crate) credentials: Credentials,
     pub(crate) clock: Clock,
     pub(crate) drain: DrainSignal,

@@ -32,7 +32,7 @@ fn path_faults() -> Vec<PathFault> {
 
 pub(super) fn token_faults() -> Vec<TokenFault> {
     every!(TokenFault: TooLarge, Malformed, UnsupportedHeader, Algorithm, Type, Issuer, Audience, Client, Expired,
-        NotYetValid, Claim, Lifetime, UnknownKey, Signature, ServiceAccount, Scheme, Confirmation, Bound,
+        NotYetValid, Claim, Lifetime, UnknownKey, Signature, Inactive, ServiceAccount, Scheme, Confirmation, Bound,
         Certificate, NotBound, ProofMissing, ProofRepeated, ProofMalformed, ProofHeader, ProofType, ProofAlgorithm,
         ProofClaim, ProofMethod, ProofTarget, ProofTime, ProofToken, ProofKey, ProofBinding, ProofSignature,
         ProofReplayed, ActorMissing, Actor)
@@ -82,6 +82,7 @@ pub fn all() -> Vec<Rejection> {
         Rejection::UseNonce { nonce: "n".into() },
         Rejection::TooManyProofs { retry_after },
         Rejection::KeysUnavailable { retry_after },
+        Rejection::ReviewUnavailable { retry_after },
         Rejection::RateLimited { retry_after },
         Rejection::Misdirected,
         Rejection::WebPage,
@@ -128,6 +129,7 @@ fn exhaustive(rejection: &Rejection) {
         | Rejection::UseNonce { .. }
         | Rejection::TooManyProofs { .. }
         | Rejection::KeysUnavailable { .. }
+        | Rejection::ReviewUnavailable { .. }
         | Rejection::Forbidden(_)
         | Rejection::RateLimited { .. }
         | Rejection::Misdirected

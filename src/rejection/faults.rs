@@ -128,6 +128,7 @@ impl TokenFault {
             | Self::Lifetime
             | Self::UnknownKey
             | Self::Signature
+            | Self::Inactive
             | Self::ServiceAccount
             | Self::Scheme
             | Self::Confirmation
@@ -155,6 +156,7 @@ impl TokenFault {
             Self::Lifetime => "token_lifetime",
             Self::UnknownKey => "token_unknown_key",
             Self::Signature => "token_signature",
+            Self::Inactive => "token_inactive",
             Self::ServiceAccount => "token_service_account",
             Self::Scheme => "token_scheme",
             Self::Confirmation => "token_confirmation",

@@ -11,6 +11,7 @@ pub mod keys;
 pub mod proxy;
 pub mod raw_h2;
 pub mod request;
+pub mod reviewer;
 pub mod runtime;
 pub mod secrets;
 pub mod setup;

@@ -66,6 +66,8 @@ mod purity;
 #[cfg(test)]
 mod real_idp;
 #[cfg(test)]
+mod reviews;
+#[cfg(test)]
 mod smartem;
 #[cfg(test)]
 mod stalls;

@@ -12,20 +12,20 @@ use serde_json::{Value, json};
 
 use crate::bed::{
     Bed, Connection, Key, Request, Setup, Token, Variant, assert_forwarded, assert_refused, keys,
-    reconcile,
+    reconcile, secrets,
 };
 use crate::program::{Program, node};
 
-const SECRET: &str = "only-for-this-test";
+pub const SECRET: &str = "only-for-this-test";
 
 /// The provider, running.
-struct Provider {
+pub struct Provider {
     program: Program,
 }
 
 impl Provider {
     /// `None`, and said so, where it cannot run.
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let mut node = node("oidc-provider", "tests/oidc-provider")?;
         let client_keys = [&keys::ES256_1, &keys::RSA_1, &keys::PS_1, &keys::ED25519_1];
         let client_keys = json!({"keys": client_keys.map(Key::jwk)}).to_string();
@@ -37,7 +37,7 @@ impl Provider {
         })
     }
 
-    fn issuer(&self) -> &str {
+    pub fn issuer(&self) -> &str {
         &self.program.place
     }
 
@@ -63,12 +63,23 @@ impl Provider {
     }
 
     /// An access token of `secret-client` (`client_secret_basic`).
-    fn token(&self, resource: &str) -> String {
-        let basic = format!(
-            "Basic {}",
-            STANDARD.encode(format!("secret-client:{SECRET}"))
+    pub fn token(&self, resource: &str) -> String {
+        let token = access_token(&self.ask(resource, "", Some(&basic())));
+        secrets::learn_token(&token);
+        token
+    }
+
+    /// `secret-client` gives a token back (RFC 7009).
+    pub fn revoke(&self, token: &str) {
+        let request = Request::post("/token/revocation", format!("token={token}"))
+            .host(&self.address().to_string())
+            .header("content-type", "application/x-www-form-urlencoded")
+            .header("authorization", &basic());
+        drop(
+            Connection::open(self.address())
+                .exchange(request.bytes())
+                .expect(200),
         );
-        access_token(&self.ask(resource, "", Some(&basic)))
     }
 
     /// Asks as `key-client` (`private_key_jwt`) with an assertion signed by `key`.
@@ -97,6 +108,11 @@ impl Provider {
             None,
         )
     }
+}
+
+fn basic() -> String {
+    let pair = STANDARD.encode(format!("secret-client:{SECRET}"));
+    format!("Basic {pair}")
 }
 
 fn access_token((status, answer): &(u16, Value)) -> String {

@@ -1,8 +1,10 @@
-// A real issuer for tests: oidc-provider on loopback, JWT access tokens by client_credentials.
+// A real issuer for tests: oidc-provider on loopback, access tokens by client_credentials: JWTs, or opaque ones that it is
+// asked about (RFC 7662) and that can be revoked (RFC 7009).
 //
 //   CLIENT_SECRET=… CLIENT_JWKS='{"keys": […]}' node server.mjs        prints `listening on http://127.0.0.1:PORT`
 //
-// The resource indicator (RFC 8707) says what is wanted: `urn:AUDIENCE:ALGORITHM`. Ends when its standard input does, so
+// The resource indicator (RFC 8707) says what is wanted: `urn:AUDIENCE:ALGORITHM`, where `opaque` is no JWT, and `brief` one
+// that ends after a second. Ends when its standard input does, so
 // that it never outlives the test that started it.
 
 import { generateKeyPairSync, randomBytes } from "node:crypto";
@@ -58,15 +60,19 @@ server.listen(0, "127.0.0.1", () => {
     },
     scopes: SCOPES.split(" "),
     enabledJWA: { clientAuthSigningAlgValues: CLIENT_ALGORITHMS },
-    ttl: { ClientCredentials: 300 },
+    ttl: { ClientCredentials: (_, token) => token.resourceServer?.accessTokenTTL ?? 300 },
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
+      introspection: { enabled: true, allowedPolicy: () => true },
+      revocation: { enabled: true, allowedPolicy: () => true },
       dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true },
       resourceIndicators: {
         enabled: true,
         async getResourceServerInfo(_, resource) {
           const [, audience, alg] = /^urn:([a-z-]+):([A-Za-z0-9]+)$/.exec(resource) ?? [];
+          if (alg === "opaque") return { scope: SCOPES, audience, accessTokenFormat: "opaque" };
+          if (alg === "brief") return { scope: SCOPES, audience, accessTokenFormat: "opaque", accessTokenTTL: 1 };
           if (!ALGORITHMS.includes(alg)) throw new errors.InvalidTarget();
           return { scope: SCOPES, audience, accessTokenFormat: "jwt", jwt: { sign: { alg } } };
         },

@@ -11,6 +11,7 @@ use crate::authn::{IssuerSettings, KeyCell, TokenSources};
 const BEARER: Origin<'static> = Origin {
     source: Source::Bearer,
     issuer: None,
+    reviews: &[],
 };
 
 fn outcome(token: &str, issuers: &Issuers, cache: &mut TokenCache, now: i64) -> String {
@@ -18,6 +19,7 @@ fn outcome(token: &str, issuers: &Issuers, cache: &mut TokenCache, now: i64) -> 
         Ok(_) => "ok".to_owned(),
         Err(Failure::Fault(fault)) => format!("{fault:?}"),
         Err(Failure::NeedsKey(wanted)) => format!("needs {:?}", wanted.kid),
+        Err(Failure::NeedsReview(_)) => "needs a review".to_owned(),
     }
 }
 
@@ -174,14 +176,17 @@ fn a_cached_verdict_does_not_open_other_sources_or_issuers() {
         Origin {
             source: Source::BasicPassword,
             issuer: None,
+            reviews: &[],
         },
         Origin {
             source: Source::WebSocketProtocol,
             issuer: None,
+            reviews: &[],
         },
         Origin {
             source: Source::Header,
             issuer: Some("atlas"),
+            reviews: &[],
         },
     ] {
         assert!(verify(token.as_bytes(), origin, &issuers, &mut cache, at(NOW)).is_err());

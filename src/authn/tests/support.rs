@@ -221,6 +221,7 @@ pub(crate) fn verified(settings: IssuerSettings, claims: &Value) -> Rc<Verified>
     let origin = Origin {
         source: Source::Bearer,
         issuer: None,
+        reviews: &[],
     };
     let token = rsa().token(claims);
     verify::verify(token.as_bytes(), origin, &issuers, &mut cache, at(NOW)).unwrap()

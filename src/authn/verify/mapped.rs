@@ -108,6 +108,21 @@ fn is_scope(scope: &str) -> bool {
             .all(|byte| matches!(byte, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
 }
 
+/// Groups. Those of a ServiceAccount follow from its name, so that a policy that names them holds for a token that says
+/// nothing of them as well as for what the cluster says of it.
+pub(super) fn groups(claims: &Claims, subject: Option<&str>, issuer: &Issuer) -> Vec<Box<str>> {
+    let homes = &issuer.settings.claim_mappings.groups;
+    let account = subject.filter(|_| issuer.settings.kubernetes);
+    match account.and_then(service_account) {
+        Some((namespace, _)) if claims.first(homes).is_none() => vec![
+            "system:authenticated".into(),
+            "system:serviceaccounts".into(),
+            format!("system:serviceaccounts:{namespace}").into(),
+        ],
+        Some(_) | None => strings(claims, homes),
+    }
+}
+
 /// A string or an array of strings; sorted, unique.
 pub(super) fn strings(claims: &Claims, homes: &[ClaimPath]) -> Vec<Box<str>> {
     let found = claims.first(homes).and_then(Json::as_strings);

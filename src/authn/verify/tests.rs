@@ -12,6 +12,7 @@ use crate::authn::{ClaimPath, KeyCell};
 const BEARER: Origin<'static> = Origin {
     source: Source::Bearer,
     issuer: None,
+    reviews: &[],
 };
 
 fn judge_at(token: &str, issuers: &Issuers, now: i64) -> Result<Rc<Verified>, String> {
@@ -19,6 +20,7 @@ fn judge_at(token: &str, issuers: &Issuers, now: i64) -> Result<Rc<Verified>, St
         Ok(verdict) => Ok(verdict.verified),
         Err(Failure::Fault(fault)) => Err(format!("{fault:?}")),
         Err(Failure::NeedsKey(wanted)) => Err(format!("needs {:?}", wanted.kid)),
+        Err(Failure::NeedsReview(_)) => Err("needs a review".to_owned()),
     }
 }
 

@@ -73,6 +73,9 @@ fn access(node: &Node, around: &Around<'_>, scope: &mut Scope<'_>) -> Access {
         }
     }
     widened(node, &alternatives, scope);
+    if opaque {
+        not_asked(node, &alternatives, scope);
+    }
     if !anonymous && !opaque && alternatives.is_empty() {
         // What was written has errors that were reported; what is left of it allows nobody.
         return Access::Nobody;
@@ -170,6 +173,24 @@ fn caller(
             );
             None
         }
+    }
+}
+
+/// Where opaque tokens pass untouched, nobody is asked about them: callers who have no other tokens are not known there.
+fn not_asked(node: &Node, alternatives: &[Alternative], scope: &mut Scope<'_>) {
+    let asked = alternatives.iter().find_map(|alternative| {
+        let mut issuers = scope.issuers.iter();
+        issuers.find(|issuer| issuer.opaque && issuer.name == &*alternative.issuer)
+    });
+    if let Some(issuer) = asked {
+        let name = issuer.name;
+        scope.report.error_try(
+            &node.at,
+            format!(
+                "`opaque` lets every token that is no JWT pass untouched: `{name}`, which verifies such tokens, would not be asked about them"
+            ),
+            "remove `opaque`, or give its tokens a route of their own",
+        );
     }
 }
 

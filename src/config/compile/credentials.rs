@@ -41,12 +41,7 @@ fn credential(entry: &Entry, scope: &mut Scope<'_>) -> Option<CredentialSettings
     let authentication = view
         .sub_if("client_authentication", &CLIENT_AUTHENTICATION)
         .and_then(|view| authentication(&view, scope));
-    let by_assertion = view
-        .get("client_authentication")
-        .is_some_and(|node| node.get("client_assertion").is_some());
-    if !view.has("client_id") && !by_assertion {
-        scope.report.error(view.at(), "`client_id` is missing");
-    }
+    client_id(&view, scope);
     for node in view.items("resource") {
         resource(node, scope);
     }
@@ -69,6 +64,16 @@ fn credential(entry: &Entry, scope: &mut Scope<'_>) -> Option<CredentialSettings
         ca,
         allow_http: view.flag("allow_http"),
     })
+}
+
+/// Only an assertion says by itself who we are.
+pub(super) fn client_id(view: &View<'_>, scope: &mut Scope<'_>) {
+    let by_assertion = view
+        .get("client_authentication")
+        .is_some_and(|node| node.get("client_assertion").is_some());
+    if !view.has("client_id") && !by_assertion {
+        scope.report.error(view.at(), "`client_id` is missing");
+    }
 }
 
 fn endpoint(credential: &View<'_>, scope: &mut Scope<'_>) -> Option<TokenEndpoint> {
@@ -130,7 +135,11 @@ fn resource(node: &Node, scope: &mut Scope<'_>) {
     }
 }
 
-fn authentication(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ClientAuthentication> {
+/// `client_authentication`.
+pub(super) fn authentication(
+    view: &View<'_>,
+    scope: &mut Scope<'_>,
+) -> Option<ClientAuthentication> {
     let ways: Vec<&str> = CLIENT_AUTHENTICATION
         .names()
         .filter(|key| view.has(key))

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Scope, keys};
+use super::{Scope, keys, reviews};
 use crate::authn::{
     Algorithm, Audiences, ClaimMappings, ClaimPath, DpopSettings, IssuerSettings, KeyIdRule,
     TokenSources,
 };
+use crate::config::VerifierSettings;
 use crate::config::node::{Node, Value};
 use crate::config::problem::Place;
 use crate::config::scalar;
@@ -39,7 +40,7 @@ pub(super) fn compile(
     root: &View<'_>,
     listeners: &[ListenerSettings],
     scope: &mut Scope<'_>,
-) -> Vec<(IssuerSettings, KeySourceSettings)> {
+) -> Vec<(IssuerSettings, VerifierSettings)> {
     let token_bytes = listeners
         .first()
         .map_or(Limits::default().token_bytes, |listener| {
@@ -72,11 +73,12 @@ pub(super) fn compile(
             }
         }
         let compiled = issuer(&view, token_bytes, scope);
-        if let Some((_, keys)) = &compiled {
+        if let Some((_, VerifierSettings::Keys(keys))) = &compiled {
             own_cache(&view, keys, &out, scope);
         }
         out.extend(compiled);
     }
+    reviews::one_opaque(root, scope);
     out
 }
 
@@ -84,12 +86,13 @@ pub(super) fn compile(
 fn own_cache(
     view: &View<'_>,
     keys: &KeySourceSettings,
-    others: &[(IssuerSettings, KeySourceSettings)],
+    others: &[(IssuerSettings, VerifierSettings)],
     scope: &mut Scope<'_>,
 ) {
-    let other = others
-        .iter()
-        .find(|(_, other)| keys.cache.is_some() && other.cache == keys.cache);
+    let other = others.iter().find(|(_, other)| {
+        let other = other.keys().and_then(|other| other.cache.as_ref());
+        keys.cache.is_some() && other == keys.cache.as_ref()
+    });
     if let Some((other, _)) = other {
         scope.report.error(
             view.sub("jwks", &JWKS).place("cache"),
@@ -135,12 +138,10 @@ fn issuer(
     view: &View<'_>,
     token_bytes: usize,
     scope: &mut Scope<'_>,
-) -> Option<(IssuerSettings, KeySourceSettings)> {
+) -> Option<(IssuerSettings, VerifierSettings)> {
     let issuers = view.texts("issuer");
-    let keys = view
-        .sub_if("jwks", &JWKS)
-        .and_then(|jwks| keys::compile(&jwks, &issuers, scope));
     let audiences = audiences(view, scope);
+    let verifier = verifier(view, &issuers, audiences.as_ref(), scope);
     let algorithms = algorithms(view, scope);
     if view.text("name") == Some("anonymous") {
         scope.report.error(
@@ -190,7 +191,21 @@ fn issuer(
         token_bytes,
         dpop: dpop(view, scope),
     };
-    Some((settings, keys?))
+    Some((settings, verifier?))
+}
+
+/// What shows that a token is the issuer's: keys, or somebody who is asked.
+fn verifier(
+    view: &View<'_>,
+    issuers: &[String],
+    audiences: Option<&Audiences>,
+    scope: &mut Scope<'_>,
+) -> Option<VerifierSettings> {
+    if view.has("verify") {
+        return reviews::compile(view, issuers, audiences, scope).map(VerifierSettings::Review);
+    }
+    let jwks = view.sub_if("jwks", &JWKS)?;
+    keys::compile(&jwks, issuers, scope).map(VerifierSettings::Keys)
 }
 
 fn audiences(view: &View<'_>, scope: &mut Scope<'_>) -> Option<Audiences> {
@@ -254,9 +269,14 @@ fn unknown_algorithm(view: &View<'_>, name: &str, scope: &mut Scope<'_>) {
     scope.report.error_try(place, message, suggestion);
 }
 
-/// `exp` is required whatever is written: a token that never ends is none that can be lost.
+/// `exp` is required whatever is written: a token that never ends is none that can be lost. Where somebody is asked he knows
+/// whether it has been lost, and need not say when it ends.
 fn required_claims(view: &View<'_>) -> Vec<String> {
     let mut claims = view.texts("required_claims");
+    if view.has("verify") {
+        claims.retain(|claim| claim != "exp" || view.has("required_claims"));
+        return claims;
+    }
     if !claims.iter().any(|claim| claim == "exp") {
         claims.push("exp".to_owned());
     }

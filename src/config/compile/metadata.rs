@@ -5,9 +5,9 @@ use http::Uri;
 use super::Scope;
 use crate::authn::IssuerSettings;
 use crate::authz::Policy;
+use crate::config::VerifierSettings;
 use crate::config::node::Node;
 use crate::config::view::View;
-use crate::jwks::KeySourceSettings;
 use crate::listener::ListenerSettings;
 use crate::proxy::{ResourceMetadataSettings, WELL_KNOWN};
 use crate::request::{CanonicalPath, PathAllowances};
@@ -76,7 +76,7 @@ pub(super) fn external_urls(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<Strin
 pub(super) fn origins(
     root: &View<'_>,
     listeners: &[ListenerSettings],
-    issuers: &[(IssuerSettings, KeySourceSettings)],
+    issuers: &[(IssuerSettings, VerifierSettings)],
     policy: &Policy,
     scope: &mut Scope<'_>,
 ) {

@@ -1,7 +1,8 @@
 //! `issuers`.
 
-use super::Need::{Default, Optional, Required};
+use super::Need::{Default, Optional, Required, Unless};
 use super::common::{DAY, FILE, FILE_NAME, FLAG, HOUR, NAME, VISIBLE, VISIBLE_LIST, WEB_URL};
+use super::reviews::VERIFY;
 use super::{Block, Format, Key, Shape};
 
 /// One of `issuers`.
@@ -26,9 +27,16 @@ pub(crate) static ISSUER: Block = Block {
         Key::new(
             "jwks",
             &Shape::Block(&JWKS),
-            Required,
-            "Where the public keys come from.",
+            Unless("verify"),
+            "Where the public keys come from that tokens are verified with.",
             "{discover: true}",
+        ),
+        Key::new(
+            "verify",
+            &Shape::Block(&VERIFY),
+            Optional,
+            "Who is asked about tokens, instead of verifying them with keys: a cluster's API server, or an authorization server. What stands in `audiences`, `clients` and policy means the same either way.",
+            "{token_review: {}}",
         ),
         Key::new(
             "audiences",
@@ -62,7 +70,7 @@ pub(crate) static ISSUER: Block = Block {
             "required_claims",
             &VISIBLE_LIST,
             Default("exp, sub"),
-            "Claims that must be present. `exp` is always required.",
+            "Claims that must be present. `exp` is always required, except with `verify`, where it is only if it is written here.",
             "[exp, azp]",
         ),
         Key::new(
@@ -86,7 +94,7 @@ pub(crate) static ISSUER: Block = Block {
             "kubernetes",
             &FLAG,
             Default("false"),
-            "A ServiceAccount issuer: `sub` and the `kubernetes.io` claims must be there and agree, and `audiences` must be named. A pod's deletion is not seen before `exp`.",
+            "A ServiceAccount issuer: `sub` and the `kubernetes.io` claims must be there and agree, and `audiences` must be named. A pod's deletion is not seen before `exp`, except by `verify: {token_review: …}`.",
             "true",
         ),
         Key::new(

@@ -55,12 +55,12 @@ fn s02_the_smartem_issuer_goes_under_two_names_and_has_keys_of_a_third_place() {
         ]
     );
     assert_eq!(
-        keys.source,
+        keys.keys().unwrap().source,
         crate::jwks::KeySource::Url(
             "http://keycloak-service:8080/realms/dls/protocol/openid-connect/certs".to_owned()
         )
     );
-    assert!(keys.allow_http);
+    assert!(keys.keys().unwrap().allow_http);
     assert_eq!(issuer.audiences, crate::authn::Audiences::Unchecked);
 }
 
@@ -68,7 +68,10 @@ fn s02_the_smartem_issuer_goes_under_two_names_and_has_keys_of_a_third_place() {
 fn t01_t02_t03_the_atlas_issuer_is_pinned_and_bounded() {
     let config = load_example(&Place::new(), "atlas.yaml");
     let (issuer, keys) = &config.issuers[0];
-    assert!(matches!(keys.source, crate::jwks::KeySource::File(_)));
+    assert!(matches!(
+        keys.keys().unwrap().source,
+        crate::jwks::KeySource::File(_)
+    ));
     assert!(issuer.kubernetes);
     assert_eq!(issuer.max_lifetime, Some(Duration::from_secs(3600)));
 }

@@ -166,7 +166,8 @@ fn defaults_are_those_of_the_settings() {
     );
     assert_eq!(config.log, LogSettings::default());
     assert_eq!(config.drain, DrainSettings::default());
-    let (issuer, keys) = &config.issuers[0];
+    let (issuer, verifier) = &config.issuers[0];
+    let keys = verifier.keys().unwrap();
     // `sub` is the same place in both spellings.
     let places = |mappings: &crate::authn::ClaimMappings| {
         format!("{mappings:?}").replace("pointer: true", "pointer: false")

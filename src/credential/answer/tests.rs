@@ -1,6 +1,7 @@
 //! Answers, row by row.
 
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 
 use super::*;
 

@@ -17,6 +17,8 @@ use super::{PATIENCE, Token};
 pub enum Document {
     Discovery,
     Jwks,
+    /// The answer to whatever is POSTed.
+    Answer,
 }
 
 /// What follows on the bytes of an answer.
@@ -48,7 +50,30 @@ pub enum State {
     Says(Document, Vec<u8>, Then),
 }
 
+/// What was POSTed.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    pub path: String,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Posted {
+    /// The value of a header field; empty where there is none.
+    pub fn header(&self, name: &str) -> String {
+        let found = super::wire::header_lines(self.head.as_bytes())
+            .into_iter()
+            .find(|(own, _)| own.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value).unwrap_or_default()
+    }
+}
+
+/// Gives the status and the JSON body that answer what was POSTed.
+type Responder = Arc<dyn Fn(&Posted) -> (&'static str, String) + Send + Sync>;
+
 struct Inner {
+    responder: Responder,
+    posted: Vec<Posted>,
     state: State,
     /// Changes with the state.
     version: u64,
@@ -101,6 +126,8 @@ impl Idp {
         let address = listener.local_addr().expect("an address");
         let shared: Shared = Arc::new((
             Mutex::new(Inner {
+                responder: Arc::new(|_| ("404 Not Found", "{}".to_owned())),
+                posted: Vec::new(),
                 state: State::Serving,
                 version: 0,
                 ticks: 0,
@@ -125,6 +152,26 @@ impl Idp {
     /// Its name, which is where it is.
     pub fn issuer(&self) -> String {
         format!("https://localhost:{}", self.address.port())
+    }
+
+    /// Says how it answers what is POSTed.
+    pub fn responds(
+        &self,
+        responder: impl Fn(&Posted) -> (&'static str, String) + Send + Sync + 'static,
+    ) {
+        change(&self.shared, |inner| inner.responder = Arc::new(responder));
+    }
+
+    /// What was POSTed so far, while serving or not.
+    pub fn posted(&self) -> Vec<Posted> {
+        lock(&self.shared).posted.clone()
+    }
+
+    /// Waits until so many were POSTed.
+    pub fn await_posted(&self, n: usize) {
+        drop(wait(&self.shared, "what is POSTed", |inner| {
+            inner.posted.len() >= n
+        }));
     }
 
     /// Changes the state; returns when it holds.
@@ -295,22 +342,44 @@ fn serve(stream: TcpStream, shared: &Shared) -> io::Result<()> {
         .lines()
         .find_map(|line| line.strip_prefix("host: "))
         .unwrap_or_default();
-    let document = if path == "/jwks" {
-        Document::Jwks
-    } else {
-        Document::Discovery
+    let post = head.starts_with("POST ");
+    let document = match path.as_str() {
+        _ if post => Document::Answer,
+        "/jwks" => Document::Jwks,
+        _ => Document::Discovery,
     };
+    let mut posted = Posted {
+        path,
+        head: head.clone(),
+        body: Vec::new(),
+    };
+    if post {
+        let length = posted.header("content-length").parse().unwrap_or(0);
+        posted.body = stream.take(length)?;
+        change(shared, |inner| inner.posted.push(posted.clone()));
+    }
     if let State::Says(of, bytes, then) = &state
         && *of == document
     {
         stream.write(bytes)?;
         return finish(shared, version, then, &mut stream, &plug);
     }
+    let responder = Arc::clone(&lock(shared).responder);
     let body = match document {
+        Document::Answer => {
+            let (status, body) = responder(&posted);
+            // One answer per connection, so that the next one meets the state of then.
+            let fields = "content-type: application/json\r\nconnection: close\r\n";
+            stream.write(&answer(status, fields, body.as_bytes()))?;
+            plug.half_close();
+            drop(stream.take_all());
+            return Ok(());
+        }
         Document::Jwks => json!({"keys": keys}),
         Document::Discovery => json!({
             "issuer": format!("https://{host}"),
             "jwks_uri": format!("https://{host}/jwks"),
+            "introspection_endpoint": format!("https://{host}/introspect"),
         }),
     };
     stream.write(&answer("200 OK", "", body.to_string().as_bytes()))?;

@@ -102,9 +102,10 @@ fn judge_all(candidates: &[Candidate]) -> Vec<String> {
             .route(&policy, now)
             .unwrap_or_else(|_| panic!("there is one route"));
         let mut cache = TokenCache::new(0);
-        match authn::identify(routed, &issuers, &mut cache, now) {
+        match authn::identify(routed, &issuers, &[], &mut cache, now) {
             Identified::Known(_) => "accept".to_owned(),
             Identified::NeedsKey(..) => "token_unknown_key".to_owned(),
+            Identified::NeedsReview(..) => "no keys here".to_owned(),
             Identified::Rejected(refused) => refused.rejection().reason().to_owned(),
         }
     };

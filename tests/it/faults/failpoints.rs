@@ -3,6 +3,7 @@
 //! counters and the records whole.
 
 mod outbound;
+mod reviews;
 mod table;
 
 use std::collections::BTreeSet;
@@ -584,6 +585,7 @@ fn alone() {
     reconcile_all(&bed);
     http2_to_the_upstream();
     outbound::the_way_of_a_request();
+    reviews::the_way_of_a_question();
     let all: BTreeSet<_> = Point::ALL
         .iter()
         .flat_map(|point| point.faults().iter().map(|fault| (*point, *fault)))

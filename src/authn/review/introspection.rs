@@ -1,0 +1,18 @@
+//! The answer of an introspection endpoint (RFC 7662 section 2.2).
+
+use std::sync::Arc;
+
+use super::{Review, ReviewFault, document};
+use crate::authn::Claims;
+use crate::authn::json::Json;
+
+/// `active` is a boolean and nothing that could be taken for one. What stands beside `active: false` is not looked at.
+pub(super) fn read(body: &[u8]) -> Result<Review, ReviewFault> {
+    let mut members = document(body)?;
+    match members.remove("active") {
+        Some(Json::Bool(true)) => Ok(Review::Active(Arc::new(Claims::new(members)))),
+        Some(Json::Bool(false)) => Ok(Review::Inactive),
+        Some(_) => Err(ReviewFault::Document("its `active` is no boolean")),
+        None => Err(ReviewFault::Document("it has no `active`")),
+    }
+}
