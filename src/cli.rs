@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod inject;
 pub mod keygen;
 mod output;
 mod panics;
@@ -11,6 +12,7 @@ mod run;
 mod schema;
 pub(crate) mod show;
 mod token;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +49,8 @@ enum Command {
     Keygen(keygen::KeygenArgs),
     Token(token::Arguments),
     Probe(probe::Arguments),
+    Inject(inject::Arguments),
+    Webhook(webhook::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -62,6 +66,8 @@ pub fn run() -> ExitCode {
         Command::Keygen(arguments) => report(keygen::run(&arguments)),
         Command::Token(arguments) => token::run(&arguments),
         Command::Probe(arguments) => probe::run(&arguments),
+        Command::Inject(arguments) => inject::run(&arguments),
+        Command::Webhook(arguments) => webhook::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
     }
 }

@@ -49,6 +49,7 @@ pub(crate) use problem::{Place, Report};
 pub(crate) use scalar::date;
 pub(crate) use view::View;
 
+pub(crate) use files::Content;
 use files::Files;
 use substitute::Environment;
 
@@ -88,7 +89,7 @@ pub struct Config {
     /// What somebody should look at although it may be used.
     pub warnings: Problems,
     /// What was read: the document and the files it names.
-    pub(crate) contents: BTreeMap<PathBuf, files::Content>,
+    pub(crate) contents: BTreeMap<PathBuf, Content>,
 }
 
 /// Loads `path`; `previous` is the configuration that it would replace.
@@ -106,7 +107,7 @@ fn load_with(
     environment: Environment<'_>,
 ) -> Result<Config, Problems> {
     let read_document = files::read_whole(path);
-    let content = files::Content::of(&read_document);
+    let content = Content::of(&read_document);
     let bytes = read_document.map_err(|reason| Problems::whole(path, reason))?;
     let text = std::str::from_utf8(&bytes)
         .map_err(|error| Problems::whole(path, format!("is not UTF-8 text: {error}")))?;

@@ -49,6 +49,7 @@ mod fetch;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod identity;
+pub mod inject;
 pub mod jwks;
 pub mod listener;
 pub mod net;

@@ -82,10 +82,17 @@ impl Watcher {
     /// # Errors
     /// Directories that cannot be watched; their files are polled.
     pub fn follow(&mut self, config: &Config) -> Result<(), WatchError> {
-        self.watch_files(config.contents.clone())
+        self.follow_files(config.contents.clone())
     }
 
-    fn watch_files(&mut self, contents: BTreeMap<PathBuf, Content>) -> Result<(), WatchError> {
+    /// The same for files that no configuration names.
+    ///
+    /// # Errors
+    /// As [`Watcher::follow`].
+    pub(crate) fn follow_files(
+        &mut self,
+        contents: BTreeMap<PathBuf, Content>,
+    ) -> Result<(), WatchError> {
         let directories = directories_of_all(contents.keys());
         self.seen = contents;
         let result = self.watch(directories);

@@ -46,6 +46,8 @@ mod http2;
 #[cfg(test)]
 mod hygiene;
 #[cfg(test)]
+mod inject;
+#[cfg(test)]
 mod invariants;
 #[cfg(test)]
 mod kubernetes;
@@ -82,3 +84,5 @@ mod threat_model;
 mod tracing;
 #[cfg(test)]
 mod tuist;
+#[cfg(test)]
+mod webhook;

@@ -2,8 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// The modules of the pure core: `NAME.rs` and everything under `NAME/`.
-const PURE: [&str; 5] = ["request", "authn", "authz", "identity", "rejection"];
+/// The modules of the pure core, and the transformation of manifests: `NAME.rs` and everything under `NAME/`.
+const PURE: [&str; 6] = [
+    "request",
+    "authn",
+    "authz",
+    "identity",
+    "rejection",
+    "inject",
+];
 
 /// What it must not name.
 const FORBIDDEN: [&str; 9] = [

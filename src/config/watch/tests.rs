@@ -25,7 +25,7 @@ async fn change_after(watcher: &mut Watcher, act: impl FnOnce()) {
 fn follow(watcher: &mut Watcher, document: &Path, named: &[PathBuf]) {
     let document = document.to_path_buf();
     watcher
-        .watch_files(contents(named.iter().chain([&document])))
+        .follow_files(contents(named.iter().chain([&document])))
         .unwrap();
 }
 
