@@ -113,7 +113,7 @@ def secret(name):
         x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
         .serial_number(1).not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
     )
-    SECRETS["tls.crt"] = certificate.public_bytes(serialization.Encoding.PEM)
+    SECRETS["tls.crt"] = SECRETS["ca.crt"] = certificate.public_bytes(serialization.Encoding.PEM)
     SECRETS["tls.key"] = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     return SECRETS[name]
 

@@ -45,9 +45,17 @@ What every template of this chart works from, as JSON. Call templates with the r
 {{- fail "`probes.listen` must name an address that the kubelet reaches, such as 0.0.0.0:9091" -}}
 {{- end -}}
 {{- $remote := list -}}
+{{- $reviewed := list -}}
 {{- range ($config.issuers | default list) -}}
 {{- $jwks := .jwks | default dict -}}
-{{- if or $jwks.url $jwks.discover -}}{{- $remote = append $remote (printf "issuer %s" .name) -}}{{- end -}}
+{{- $verify := .verify | default dict -}}
+{{- if or $jwks.url $jwks.discover $verify.introspection -}}{{- $remote = append $remote (printf "issuer %s" .name) -}}{{- end -}}
+{{- if hasKey $verify "token_review" -}}
+{{- $reviewed = append $reviewed (printf "issuer %s" .name) -}}
+{{- if not (or $values.tokenReview.enabled (($verify.token_review | default dict).token)) -}}
+{{- fail (printf "issuer %s asks the API server (token_review), with a token that is not mounted: tokenReview.enabled, or name another in `token`" .name) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- range $name, $credential := ($config.credentials | default dict) -}}
 {{- $remote = append $remote (printf "credential %s" $name) -}}
@@ -78,6 +86,7 @@ What every template of this chart works from, as JSON. Call templates with the r
       "listeners" $listeners
       "probes" (regexFind "[0-9]+$" $probes | atoi)
       "remote" $remote
+      "reviewed" $reviewed
       "grace" $grace
       "sleep" $sleep
       "image" (ternary (printf "%s@%s" $values.image.repository $values.image.digest) (printf "%s:%s" $values.image.repository $tag) (ne "" ($values.image.digest | default "")))

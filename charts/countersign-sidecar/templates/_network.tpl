@@ -43,6 +43,9 @@ spec:
     {{- if and $model.remote (not $policy.egress.idp) }}
     {{- fail (printf "networkPolicy.egress.idp is empty, but %s must reach an IdP: say where it is" (join ", " $model.remote)) }}
     {{- end }}
+    {{- if and $model.reviewed (not $policy.egress.apiServer) }}
+    {{- fail (printf "networkPolicy.egress.apiServer is empty, but %s must reach the API server: say where it is" (join ", " $model.reviewed)) }}
+    {{- end }}
     {{- range (concat ($policy.egress.idp | default list) ($policy.egress.apiServer | default list) ($policy.egress.upstream | default list) ($policy.egress.extra | default list)) }}
     {{- toYaml (list .) | nindent 4 }}
     {{- end }}

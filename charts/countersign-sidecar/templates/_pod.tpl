@@ -67,6 +67,11 @@ volumeMounts:
     mountPath: /run/countersign/{{ .name }}
     readOnly: true
   {{- end }}
+  {{- if $values.tokenReview.enabled }}
+  - name: countersign-cluster
+    mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+    readOnly: true
+  {{- end }}
 {{- end -}}
 
 {{- /* The Pod Security Standard "restricted", whole. */ -}}
@@ -117,6 +122,15 @@ seccompProfile: {type: RuntimeDefault}
           items: [{key: ca.crt, path: ca.crt}]
       {{- end }}
   {{- end }}
+{{- end }}
+{{- if $model.values.tokenReview.enabled }}
+- name: countersign-cluster
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3600}
+      - configMap:
+          name: kube-root-ca.crt
+          items: [{key: ca.crt, path: ca.crt}]
 {{- end }}
 {{- end -}}
 
