@@ -48,7 +48,7 @@ enum Command {
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
     Token(token::Arguments),
-    Probe(probe::Arguments),
+    Probe(Box<probe::Arguments>),
     Inject(inject::Arguments),
     Webhook(webhook::Arguments),
     Demo(demo::Arguments),

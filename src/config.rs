@@ -39,7 +39,6 @@ use crate::telemetry::{LogSettings, OtlpSettings};
 
 pub use problem::{Problem, Problems, Severity, Source};
 pub(crate) use scalar::show_duration;
-#[cfg(test)]
 pub(crate) use scalar::upstream;
 pub use watch::Watcher;
 

@@ -1,126 +1,223 @@
-//! `countersign probe`: an image without a shell still needs something that a container's health check can run.
+//! `countersign probe`: the health of a proxy, and how an upstream reads paths.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+mod baseline;
+mod compare;
+mod health;
+mod quirks;
+mod reading;
+mod report;
+mod variants;
+mod wire;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use super::output;
+use http::{HeaderName, HeaderValue};
 
-/// Most bytes of an answer that are read.
-const MOST: u64 = 16 * 1024;
+use super::output::{self, OutputFormat};
+use super::{BAD_CONFIGURATION, check};
+use crate::authz::{PathPattern, PatternSegment, RouteSettings};
+use crate::config::{self, Config};
+use crate::upstream::UpstreamAddress;
+use compare::Comparison;
+use variants::PlainPath;
+use wire::Wire;
 
-/// Ask /livez or /readyz of a proxy on this machine
+/// The command line asks for what cannot be done.
+const USAGE: u8 = 2;
+
+/// A path passes that the upstream reads otherwise.
+const OPEN: u8 = 3;
+
+/// Ask /livez or /readyz of a proxy on this machine, or compare how an upstream reads paths
 ///
-/// Exits with 0 when the answer is 200, else with 1.
+/// Without --upstream: a health check for images without a shell. Exits with 0 when the answer is 200, else with 1.
+///
+/// With --upstream: sends GET requests for spellings of paths that the upstream serves, straight to it, and tells which of
+/// them it answers as if the plain path had been asked for while the proxy reads another path, or refuses; and which of
+/// the switches `paths` and `near_miss` of routes are safe before it. Exits with 0 when nothing passes the proxy that the
+/// upstream reads otherwise, 3 when something does, 1 when nothing could be learnt, and 64 when the configuration is not valid.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  countersign probe http://127.0.0.1:9090/readyz")]
+#[command(
+    after_help = "Examples:\n  countersign probe http://127.0.0.1:9090/readyz\n  countersign probe --upstream http://127.0.0.1:8000 --path /docs/intro\n  countersign probe --upstream http://127.0.0.1:8000 --config countersign.yaml"
+)]
 pub(super) struct Arguments {
-    /// What is asked; on a loopback address.
-    #[arg(default_value = "http://127.0.0.1:9090/livez", value_name = "URL")]
-    url: http::Uri,
-    /// Seconds until the answer must be there.
+    /// What is asked for its health, on a loopback address [default: http://127.0.0.1:9090/livez].
+    #[arg(value_name = "URL")]
+    url: Option<http::Uri>,
+    /// Seconds until an answer must be there.
     #[arg(long, default_value_t = 2, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=60))]
     timeout: u64,
+    #[command(flatten)]
+    upstream: UpstreamArguments,
+}
+
+/// What --upstream needs to know.
+#[derive(Debug, clap::Args)]
+struct UpstreamArguments {
+    /// The upstream whose reading of paths is compared: http://, https:// or unix:/path, as in `upstream`.
+    #[arg(long, value_name = "URL", value_parser = config::upstream)]
+    upstream: Option<UpstreamAddress>,
+    /// A path that the upstream serves, as in a request; may be given again. `/` when neither this nor --config is given.
+    #[arg(long = "path", value_name = "PATH", requires = "upstream", value_parser = PlainPath::parse)]
+    paths: Vec<PlainPath>,
+    /// Also asks for the paths of this configuration's routes, and judges the switches that they have on.
+    #[arg(long, short, value_name = "FILE", requires = "upstream")]
+    config: Option<PathBuf>,
+    /// Sends HEAD instead of GET, and compares status and length.
+    #[arg(long, requires = "upstream")]
+    head: bool,
+    /// `Host` of the requests; the upstream's own when absent.
+    #[arg(long, value_name = "HOST", requires = "upstream")]
+    host: Option<HeaderValue>,
+    /// A further header, such as an identity that the upstream needs; may be given again.
+    #[arg(long = "header", value_name = "NAME: VALUE", requires = "upstream", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// PEM CA certificates for https; the platform's when absent.
+    #[arg(long, value_name = "FILE", requires = "upstream")]
+    ca: Option<PathBuf>,
+    /// Who reads the output.
+    #[arg(long, value_enum, default_value_t, requires = "upstream")]
+    output: OutputFormat,
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let bad = || "write NAME: VALUE".to_owned();
+    let (name, value) = text.split_once(':').ok_or_else(bad)?;
+    let name = name.parse().map_err(|_| bad())?;
+    Ok((name, value.trim().parse().map_err(|_| bad())?))
 }
 
 /// Asks.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    match ask(&arguments.url, Duration::from_secs(arguments.timeout)) {
+    let timeout = Duration::from_secs(arguments.timeout);
+    match (&arguments.url, &arguments.upstream.upstream) {
+        (None, Some(address)) => return upstream(address, &arguments.upstream, timeout),
+        (Some(_), Some(_)) => {
+            output::err("countersign: either URL or --upstream is asked\n");
+            return ExitCode::from(USAGE);
+        }
+        (_, None) => {}
+    }
+    let url = arguments.url.clone();
+    let url = url.unwrap_or_else(|| http::Uri::from_static("http://127.0.0.1:9090/livez"));
+    match health::ask(&url, timeout) {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            output::err(&format!("{}: {reason}\n", arguments.url));
+            output::err(&format!("{url}: {reason}\n"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// One request, HTTP/1.1, without a client library: the answer's first line is all that counts.
-fn ask(url: &http::Uri, timeout: Duration) -> Result<(), String> {
-    let address = loopback(url)?;
-    let path = url.path();
-    let describe = |error: std::io::Error| error.to_string();
-    let mut stream = TcpStream::connect_timeout(&address, timeout).map_err(describe)?;
-    stream.set_read_timeout(Some(timeout)).map_err(describe)?;
-    stream.set_write_timeout(Some(timeout)).map_err(describe)?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).map_err(describe)?;
-    let mut answer = Vec::new();
-    stream
-        .take(MOST)
-        .read_to_end(&mut answer)
-        .map_err(describe)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.lines().next().unwrap_or_default();
-    if status.starts_with("HTTP/1.1 200 ") {
-        Ok(())
-    } else {
-        Err(format!("{status} {}", body.trim()).trim().to_owned())
-    }
-}
-
-fn loopback(url: &http::Uri) -> Result<SocketAddr, String> {
-    if url.scheme_str() != Some("http") {
-        return Err("only http:// is asked".to_owned());
-    }
-    let host = url.host().unwrap_or_default();
-    let address = match host {
-        "localhost" => [127, 0, 0, 1].into(),
-        _ => host
-            .trim_start_matches('[')
-            .trim_end_matches(']')
-            .parse::<std::net::IpAddr>()
-            .map_err(|_| format!("`{host}` is no loopback address"))?,
+fn upstream(
+    address: &UpstreamAddress,
+    arguments: &UpstreamArguments,
+    timeout: Duration,
+) -> ExitCode {
+    let config = arguments
+        .config
+        .as_deref()
+        .map(|file| config::load(file, None));
+    let config = match config.transpose() {
+        Ok(config) => config,
+        Err(problems) => {
+            output::err(&check::report(&problems));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
     };
-    if address.is_loopback() {
-        Ok(SocketAddr::new(address, url.port_u16().unwrap_or(80)))
-    } else {
-        Err(format!("`{host}` is no loopback address"))
+    let routes = config
+        .as_ref()
+        .map(|config| routes(config, address))
+        .unwrap_or_default();
+    let paths = paths(arguments, &routes);
+    let wire = match Wire::new(address.clone(), arguments, timeout) {
+        Ok(wire) => wire,
+        Err(reason) => {
+            output::err(&format!("countersign: {reason}\n"));
+            return ExitCode::from(USAGE);
+        }
+    };
+    let compared = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.to_string())
+        .and_then(|runtime| runtime.block_on(Comparison::make(&wire, &paths, &routes)));
+    let comparison = match compared {
+        Ok(comparison) => comparison,
+        Err(reason) => {
+            output::err(&format!(
+                "countersign: {}: {reason}\n",
+                super::show::upstream(address)
+            ));
+            return ExitCode::FAILURE;
+        }
+    };
+    match arguments.output {
+        OutputFormat::Text => output::out(&report::text(
+            &comparison,
+            output::width(),
+            output::colour(),
+        )),
+        OutputFormat::Json => output::json(&report::document(&comparison)),
+    }
+    match () {
+        () if comparison.is_open() => ExitCode::from(OPEN),
+        () if comparison.told_nothing() => ExitCode::FAILURE,
+        () => ExitCode::SUCCESS,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::*;
-
-    fn answering(answer: &'static str) -> http::Uri {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 512];
-            let _length = stream.read(&mut request).unwrap();
-            stream.write_all(answer.as_bytes()).unwrap();
-        });
-        format!("http://{address}/readyz").parse().unwrap()
+/// What is asked for, each once.
+fn paths(arguments: &UpstreamArguments, routes: &[&RouteSettings]) -> Vec<PlainPath> {
+    let mut paths = arguments.paths.clone();
+    paths.extend(
+        routes
+            .iter()
+            .flat_map(|route| route.paths.iter().filter_map(plain)),
+    );
+    if paths.is_empty() {
+        paths.extend(PlainPath::parse("/"));
     }
+    let mut seen = BTreeSet::new();
+    paths.retain(|path| seen.insert(path.to_string()));
+    paths
+}
 
-    #[test]
-    fn only_200_is_healthy() {
-        let wait = Duration::from_secs(5);
-        let ready = answering("HTTP/1.1 200 OK\r\n\r\nok");
-        assert_eq!(ask(&ready, wait), Ok(()));
-        let unready = answering("HTTP/1.1 503 Service Unavailable\r\n\r\nissuer dls has no keys");
-        assert_eq!(
-            ask(&unready, wait),
-            Err("HTTP/1.1 503 Service Unavailable issuer dls has no keys".to_owned())
-        );
-    }
+/// The routes of listeners before this upstream; of all listeners where none names it.
+fn routes<'a>(config: &'a Config, address: &UpstreamAddress) -> Vec<&'a RouteSettings> {
+    let before: Vec<_> = config
+        .listeners
+        .iter()
+        .filter(|listener| listener.outbound.is_none() && listener.upstream.address == *address)
+        .map(|listener| &listener.name)
+        .collect();
+    let routes = config.policy.routes().iter().map(|route| route.settings());
+    routes
+        .filter(|route| {
+            let own = route.listener.as_ref();
+            before.is_empty() || own.is_none_or(|own| before.contains(&own))
+        })
+        .collect()
+}
 
-    #[test]
-    fn only_loopback_is_asked() {
-        for url in [
-            "http://192.0.2.1/livez",
-            "https://127.0.0.1/livez",
-            "http://example.org/livez",
-        ] {
-            assert!(loopback(&url.parse().unwrap()).is_err(), "{url}");
+/// The path that a pattern without parameters stands for; of `/x/**` that is `/x`.
+fn plain(pattern: &PathPattern) -> Option<PlainPath> {
+    let mut path = String::new();
+    for segment in pattern.segments() {
+        match segment {
+            PatternSegment::Literal(text) => {
+                path.push('/');
+                path.push_str(&variants::encoded(text));
+            }
+            PatternSegment::Parameter(_) => return None,
+            PatternSegment::Rest => {}
         }
-        for url in ["http://localhost:9090/livez", "http://[::1]:9090/livez"] {
-            assert!(loopback(&url.parse().unwrap()).is_ok(), "{url}");
-        }
     }
+    if path.is_empty() {
+        path.push('/');
+    }
+    PlainPath::parse(&path).ok()
 }

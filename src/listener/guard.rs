@@ -26,6 +26,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use head::HeadLimits;
+pub(crate) use head::judge_target;
 use state::CoarseClock;
 pub(crate) use state::{GuardState, Overdue, Phase};
 

@@ -62,6 +62,8 @@ mod pairing;
 #[cfg(test)]
 mod portable;
 #[cfg(test)]
+mod probe;
+#[cfg(test)]
 mod program;
 #[cfg(test)]
 mod purity;

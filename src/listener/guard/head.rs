@@ -195,6 +195,15 @@ impl HeadScan {
     }
 }
 
+/// Whether a GET for this target gets past its first line.
+///
+/// # Errors
+/// What the line is refused for.
+pub(crate) fn judge_target(target: &str, limits: &Limits) -> Result<(), Malformed> {
+    let line = format!("GET {target} HTTP/1.1");
+    request_line(line.as_bytes(), &HeadLimits::from(limits)).map(drop)
+}
+
 /// `method SP request-target SP HTTP-version`, single spaces, nothing else.
 fn request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, Malformed> {
     let mut parts = line.split(|byte| *byte == b' ');
