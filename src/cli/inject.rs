@@ -43,6 +43,9 @@ pub(super) struct Arguments {
     /// The configuration: a ConfigMap of it is printed as well, and its ports are used.
     #[arg(long, value_name = "FILE", conflicts_with = "with_config")]
     config: Option<PathBuf>,
+    /// A file beside the configuration, such as a pinned key set, in the same ConfigMap; may be repeated.
+    #[arg(long, value_name = "FILE", requires = "config")]
+    file: Vec<PathBuf>,
     /// Write a configuration to begin with, and print a ConfigMap of it.
     #[arg(long, requires = "issuer", requires = "audience")]
     with_config: bool,
@@ -128,9 +131,27 @@ fn request(arguments: &Arguments) -> Result<Request, String> {
     Ok(Request {
         only: arguments.only.clone(),
         config: arguments.config.as_deref().map(read).transpose()?,
+        files: arguments
+            .file
+            .iter()
+            .map(|file| beside(file))
+            .collect::<Result<_, _>>()?,
         trust,
         ..arguments.injection.request()?
     })
+}
+
+/// Name and content of a file that stands beside the configuration.
+fn beside(file: &Path) -> Result<(String, String), String> {
+    let name = file
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name == "countersign.yaml" || !name.chars().all(allowed) {
+        return Err(format!("--file: `{name}` can be no key of the ConfigMap"));
+    }
+    Ok((name.to_owned(), read(file)?))
 }
 
 fn read(file: &Path) -> Result<String, String> {

@@ -7,8 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use countersign::clock::Clock;
 use serde_json::{Value, json};
 
+use crate::bed::{Connection, Issuer, Proxy, Request, Upstream};
 use crate::program::{root, run};
 
 fn folder() -> PathBuf {
@@ -270,6 +272,55 @@ fn inject_writes_a_configuration_for_every_kind_of_probe() {
     }
 }
 
+/// What the kubelet asks for passes without a token, and nothing else does.
+#[test]
+fn inject_writes_a_configuration_that_lets_the_kubelet_in_and_nobody_else() {
+    let (upstream, issuer) = (Upstream::start(), Issuer::start(&Clock::system()));
+    let input = DEPLOYMENT.replace(
+        "image: web:1",
+        "livenessProbe: {httpGet: {path: /health, port: 8000}}",
+    );
+    let flags = [
+        "--with-config",
+        "--issuer",
+        &issuer.iss,
+        "--audience",
+        "api",
+    ];
+    let (out, _) = injected(&flags, &input);
+    let config = object(&objects(&out), "ConfigMap", "web-countersign");
+    let config = config["data"]["countersign.yaml"]
+        .as_str()
+        .expect("a configuration");
+    let keys = format!("{{url: \"{}\", allow_http: true}}", issuer.jwks_url());
+    let here = config
+        .replace("0.0.0.0:8080", "127.0.0.1:0")
+        .replace("0.0.0.0:9091", "127.0.0.1:0")
+        .replace("127.0.0.1:9090", "127.0.0.1:0")
+        .replace("http://127.0.0.1:8000", &upstream.url())
+        .replace(
+            "{discover: true, cache: /var/lib/countersign/main.json}",
+            &keys,
+        );
+    let place = tempfile::tempdir().expect("a folder");
+    let file = place.path().join("countersign.yaml");
+    fs::write(&file, here).expect("a file");
+    let proxy = Proxy::try_start(&file, &Clock::system(), &["inbound"]).expect("a proxy");
+    let send =
+        |request: &Request| Connection::open(proxy.address("inbound")).exchange(request.bytes());
+    let probe = Request::get("/health")
+        .host("10.1.2.3:8080")
+        .header("User-Agent", "kube-probe/1.33");
+    send(&probe).expect(200);
+    send(&Request::get("/health?deep=1").host("10.1.2.3:8080")).expect(200);
+    send(&Request::post("/health", "")).expect(401);
+    send(&Request::get("/orders")).expect(401);
+    assert_eq!(upstream.requests().len(), 2);
+    let token = issuer.token().sign();
+    send(&Request::get("/orders").bearer(&token)).expect(200);
+    send(&Request::post("/health", "").bearer(&token)).expect(200);
+}
+
 #[test]
 fn inject_shows_a_diff_and_no_more_where_it_is_a_dry_run() {
     let (diff, told) = injected(&["--dry-run"], DEPLOYMENT);
@@ -475,6 +526,61 @@ fn inject_refuses_what_it_cannot_protect_and_prints_nothing() {
             .replace("name: web}", "name: other}")
     );
     refused(&[], &mixed, "Deployment other: hostNetwork");
+}
+
+#[test]
+fn inject_makes_one_config_map_for_all_who_share_it_and_reads_one_that_is_there() {
+    let other = DEPLOYMENT.replace("{name: web}", "{name: other}");
+    let both = format!("{DEPLOYMENT}---\n{other}");
+    let flags = [
+        "--config-map",
+        "shared",
+        "--config",
+        "shell.countersign.yaml",
+    ];
+    let (out, _) = injected(&flags, &both);
+    let kinds: Vec<_> = objects(&out)
+        .iter()
+        .map(|one| one["kind"].clone())
+        .collect();
+    assert_eq!(kinds, ["ConfigMap", "Deployment", "Deployment"]);
+    let (apart, _) = injected(&flags[2..], &both);
+    let kinds: Vec<_> = objects(&apart)
+        .iter()
+        .map(|one| one["kind"].clone())
+        .collect();
+    assert_eq!(
+        kinds,
+        ["ConfigMap", "Deployment", "ConfigMap", "Deployment"]
+    );
+    // One that is there says the ports, and no other is made.
+    let there = object(&objects(&out), "ConfigMap", "shared")
+        .to_string()
+        .replace("8080", "8088");
+    let (out, _) = injected(
+        &["--config-map", "shared"],
+        &format!("{DEPLOYMENT}---\n{there}\n"),
+    );
+    let spec = object(&objects(&out), "Deployment", "web")["spec"]["template"]["spec"].clone();
+    assert_eq!(spec["initContainers"][0]["ports"][0]["containerPort"], 8088);
+    assert_eq!(objects(&out).len(), 2);
+    // In another namespace it is another one.
+    let elsewhere = there.replace(
+        "\"name\":\"shared\"",
+        "\"name\":\"shared\",\"namespace\":\"x\"",
+    );
+    let (out, _) = injected(
+        &["--config-map", "shared"],
+        &format!("{DEPLOYMENT}---\n{elsewhere}\n"),
+    );
+    let spec = object(&objects(&out), "Deployment", "web")["spec"]["template"]["spec"].clone();
+    assert_eq!(spec["initContainers"][0]["ports"][0]["containerPort"], 8080);
+    let empty = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: shared}\n";
+    refused(
+        &["--config-map", "shared"],
+        &format!("{DEPLOYMENT}---\n{empty}"),
+        "ConfigMap shared: it has no countersign.yaml",
+    );
 }
 
 #[test]

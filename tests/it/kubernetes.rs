@@ -84,6 +84,21 @@ fn charts_refuse_misspelt_values_and_what_cannot_work() {
 }
 
 #[test]
+fn charts_put_the_webhook_where_it_is_called_and_start_it_with_flags_that_it_has() {
+    passes("webhook", "", 15);
+}
+
+#[test]
+fn what_inject_prints_is_what_every_kubernetes_version_takes() {
+    passes("inject", "", 100);
+}
+
+#[test]
+fn what_inject_makes_is_what_the_library_chart_renders() {
+    passes("agreement", "", 9);
+}
+
+#[test]
 fn charts_show_the_configurations_that_other_tests_prove() {
     passes("examples", "", 4);
 }

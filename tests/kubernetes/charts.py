@@ -16,7 +16,8 @@ from pathlib import Path
 
 import helm_python as helm
 import yaml
-from monitoring import test_alerts, test_metrics  # noqa: F401 (by name, below)
+from injection import custom, test_agreement, test_inject, test_webhook  # noqa: F401 (by name, below)
+from monitoring import test_alerts, test_metrics  # noqa: F401
 from objects import consistent, look, ours, pods, restricted, validator, versions
 from rendering import (
     CHARTS, EXAMPLES, PROGRAM, ROOT, Strict, chart, check, configuration, examples, folder, load, render, values_of,
@@ -85,9 +86,9 @@ def test_switches():
 
 
 def test_custom():
-    """Prints what crds.mjs reads: every different custom resource of switches.yaml."""
-    objects = (one for row in load("switches.yaml") for one in render(row).values() if one["kind"] in CUSTOM)
-    different = {json.dumps(one, sort_keys=True) for one in objects}
+    """Prints what crds.mjs reads: every different custom resource of switches.yaml and webhook.yaml."""
+    objects = [one for row in load("switches.yaml") for one in render(row).values() if one["kind"] in CUSTOM]
+    different = {json.dumps(one, sort_keys=True) for one in objects + custom()}
     print(f"[{','.join(sorted(different))}]")
     return len(different)
 

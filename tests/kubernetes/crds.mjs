@@ -3,9 +3,11 @@ import { HTTPRoute } from "@kubernetes-models/gateway-api/gateway.networking.k8s
 import { PodMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor";
 import { PrometheusRule } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PrometheusRule";
 import { ServiceMonitor } from "@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/ServiceMonitor";
+import { Certificate } from "@kubernetes-models/cert-manager/cert-manager.io/v1/Certificate";
+import { Issuer } from "@kubernetes-models/cert-manager/cert-manager.io/v1/Issuer";
 import { readFileSync } from "node:fs";
 
-const kinds = { HTTPRoute, PodMonitor, PrometheusRule, ServiceMonitor };
+const kinds = { Certificate, HTTPRoute, Issuer, PodMonitor, PrometheusRule, ServiceMonitor };
 
 function validate(resource) {
   const Kind = kinds[resource.kind];
@@ -16,6 +18,8 @@ function validate(resource) {
 
 // The same with something wrong in it: a schema that takes everything would take this, too.
 const wrong = {
+  Certificate: (spec) => { spec.privateKey.algorithm = "Ed448"; },
+  Issuer: (spec) => { spec.ca = { secretNames: ["x"] }; },
   HTTPRoute: (spec) => { spec.rules[0].matches[0].path.type = "Prefix"; },
   PodMonitor: (spec) => { spec.podMetricsEndpoints[0].port = 9091; },
   PrometheusRule: (spec) => { delete spec.groups[0].rules[0].expr; },
