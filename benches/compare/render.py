@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""Turns results.json into a table and a plot.
+
+    render.py RESULTS.json markdown
+    render.py RESULTS.json svg
+"""
+
+import html
+import json
+import statistics
+import sys
+
+OURS = "countersign"
+
+
+def clean(runs):
+    return [run for run in runs if not run["noisy"]] or runs
+
+
+def median(runs, figure):
+    return statistics.median(run[figure] for run in clean(runs))
+
+
+def figures(results, case, figure="us_per_request"):
+    """(title, median, least, most, noisy) of the targets that ran a case."""
+    for target in results["targets"].values():
+        runs = target["runs"].get(case)
+        if runs:
+            values = [run[figure] for run in clean(runs)]
+            yield target["title"], statistics.median(values), min(values), max(values), all(run["noisy"] for run in runs)
+
+
+def markdown(results):
+    about = results["about"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    lines = [
+        f"{about['date']}; {versions}; {about['cpu']}, Linux {about['kernel']}. CPU µs per request of the proxy's process: median "
+        f"[least–most] of {results['rounds']} interleaved rounds of {results['seconds']} s; `~`: other work was on the cores in every round.",
+        "",
+    ]
+    cases = [case for case in results["cases"] if case != "body1m"]
+    lines.append("| | " + " | ".join(results["cases"][case] for case in cases) + " |")
+    lines.append("|---|" + "---:|" * len(cases))
+    for target in results["targets"].values():
+        cells = []
+        for case in cases:
+            runs = target["runs"].get(case)
+            if not runs:
+                cells.append("–")
+                continue
+            values = [run["us_per_request"] for run in clean(runs)]
+            mark = "~" if all(run["noisy"] for run in runs) else ""
+            cells.append(f"{mark}{statistics.median(values):.1f} [{min(values):.1f}–{max(values):.1f}]")
+        lines.append(f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |")
+    lines += ["", "| | requests/s of the core | p50 / p99 ms | 1 MiB answers, MB per CPU second | resident MiB, warm | KiB per idle connection | start to first 200, ms |",
+              "|---|---:|---:|---:|---:|---:|---:|"]
+    for target in results["targets"].values():
+        one, bodies = target["runs"].get("sat32"), target["runs"].get("body1m")
+        cells = [
+            f"{median(one, 'requests_per_s'):,.0f}" if one else "–",
+            f"{median(one, 'p50_ms'):.2f} / {median(one, 'p99_ms'):.2f}" if one else "–",
+            f"{median(bodies, 'mb_per_cpu_s'):,.0f}" if bodies else "–",
+            f"{target['idle']['before_kib'] / 1024:.1f}", f"{target['idle']['kib_per_connection']:.1f}", f"{target['start_ms']:.0f}",
+        ]
+        lines.append(f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def emphasised(title):
+    return f"**{title}**" if title.lower().startswith(OURS) else title
+
+
+def svg(results, case="sat32"):
+    """Bars, least first. Colours follow the reader's scheme."""
+    rows = sorted(figures(results, case), key=lambda row: row[1])
+    most, left, width, step = max(row[3] for row in rows), 320, 440, 26
+    height = 58 + step * len(rows)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 80} {height}" font-family="system-ui, sans-serif" font-size="13" '
+        f'role="img" aria-label="CPU microseconds per request: {html.escape(results["cases"][case])}">',
+        "<style>text{fill:#1f2328}.peer{fill:#9aa4ae}.ours{fill:#1a7f37}.spread{stroke:#1f2328}"
+        "@media(prefers-color-scheme:dark){text{fill:#e6edf3}.peer{fill:#6e7781}.ours{fill:#3fb950}.spread{stroke:#e6edf3}}</style>",
+        f'<text x="8" y="22" font-weight="600">CPU µs per request: {html.escape(results["cases"][case])} (less is better)</text>',
+    ]
+    for number, (title, middle, least, greatest, _) in enumerate(rows):
+        y = 40 + step * number
+        kind = "ours" if title.lower().startswith(OURS) else "peer"
+        scale = width / most
+        parts.append(f'<text x="{left - 10}" y="{y + 13}" text-anchor="end">{html.escape(title)}</text>')
+        parts.append(f'<rect class="{kind}" x="{left}" y="{y}" width="{middle * scale:.1f}" height="18" rx="2"/>')
+        parts.append(f'<path class="spread" d="M{left + least * scale:.1f} {y + 9}H{left + greatest * scale:.1f}"/>')
+        parts.append(f'<text x="{left + greatest * scale + 6:.1f}" y="{y + 13}">{middle:.1f}</text>')
+    about = results["about"]
+    parts.append(f'<text x="8" y="{height - 4}" font-size="11">{about["date"]}, {html.escape(about["cpu"])}, one core, {results["rounds"]} rounds</text>')
+    parts.append("</svg>")
+    return "\n".join(parts) + "\n"
+
+
+def main():
+    if len(sys.argv) != 3 or sys.argv[2] not in ("markdown", "svg"):
+        raise SystemExit(__doc__)
+    with open(sys.argv[1]) as file:
+        results = json.load(file)
+    print({"markdown": markdown, "svg": svg}[sys.argv[2]](results), end="" if sys.argv[2] == "svg" else "\n")
+
+
+if __name__ == "__main__":
+    main()
