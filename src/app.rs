@@ -108,6 +108,7 @@ impl App {
         let control = std::thread::Builder::new()
             .name("control".to_owned())
             .spawn(move || {
+                platform::small_pages();
                 platform::yield_to_workers();
                 platform::raise_open_files();
                 let runtime = tokio::runtime::Builder::new_current_thread()

@@ -1,6 +1,5 @@
 //! Serving one connection: TLS, the guard, HTTP/1.1 or HTTP/2.
 
-use std::convert::Infallible;
 use std::error::Error as _;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -175,8 +174,7 @@ async fn speak(
         let (worker, state, streams) = (Rc::clone(worker), Rc::clone(state), streams.clone());
         service_fn(move |request| {
             let stream = (preface == Preface::Http2).then(|| streams.announce());
-            let answer = proxy::answer(Rc::clone(&worker), Rc::clone(&state), stream, request);
-            async move { Ok::<_, Infallible>(answer.await) }
+            proxy::answer(Rc::clone(&worker), Rc::clone(&state), stream, request)
         })
     };
     state.speaks(preface);
@@ -190,21 +188,23 @@ async fn speak(
             if limits.headers > HYPER_HEADERS {
                 builder.max_headers(limits.headers);
             }
-            let connection = builder.serve_connection(guard, service).with_upgrades();
+            let connection = pin!(builder.serve_connection(guard, service).with_upgrades());
             drive(worker, state, connection, |connection| {
                 connection.graceful_shutdown()
             })
             .await
         }
         Preface::Http2 => {
-            let connection = http2::Builder::new(streams)
+            let mut builder = http2::Builder::new(streams);
+            builder
                 .max_concurrent_streams(limits.streams)
                 .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .max_send_buf_size(SEND_BUFFER)
-                .serve_connection(guard, service);
-            drive(worker, state, connection, |connection| {
+                .max_send_buf_size(SEND_BUFFER);
+            // Boxed: twice the size of the other, which every connection would have to have room for.
+            let mut connection = Box::pin(builder.serve_connection(guard, service));
+            drive(worker, state, connection.as_mut(), |connection| {
                 connection.graceful_shutdown()
             })
             .await
@@ -215,13 +215,12 @@ async fn speak(
 async fn drive<C>(
     worker: &Worker,
     state: &ConnectionState,
-    connection: C,
+    mut connection: Pin<&mut C>,
     finish: impl FnOnce(Pin<&mut C>),
 ) -> Result<(), Ended>
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut connection = pin!(connection);
     let mut finish = Some(finish);
     let mut closing = pin!(may_close(worker, state));
     loop {

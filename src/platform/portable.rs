@@ -114,6 +114,9 @@ impl Signals {
 /// Does nothing.
 pub(crate) fn yield_to_workers() {}
 
+/// Does nothing.
+pub(crate) fn small_pages() {}
+
 /// Does nothing: there is no such limit.
 pub(crate) fn raise_open_files() {}
 
