@@ -163,53 +163,28 @@ impl Endpoint {
         let now = self.clock.now();
         let mut state = self.state();
         state.in_flight = state.in_flight.saturating_sub(1);
-        let (outcome, until) = match result {
-            Ok(review) => {
-                let lasts = match &review {
-                    Review::Active(_) => self.reviewer.max_cache,
-                    Review::Inactive => NEGATIVE,
-                };
-                self.succeeded(&mut state, &review, now);
-                (Some((review, asked)), asked.tick.plus(lasts))
-            }
-            Err(error) => {
-                self.failed(&mut state, &error, now);
-                (None, now.tick.plus(PAUSE))
-            }
+        let to_tell = match &result {
+            Ok(review) => state.succeeded(review, now),
+            Err(error) => state.failed(error, now),
+        };
+        let failures = state.failures;
+        let outcome = result.as_ref().ok().map(|review| (review.clone(), asked));
+        let until = match &outcome {
+            Some((Review::Active(_), _)) => asked.tick.plus(self.reviewer.max_cache),
+            Some((Review::Inactive, _)) => asked.tick.plus(NEGATIVE),
+            None => now.tick.plus(PAUSE),
         };
         state.memory.keep(key, outcome.clone(), until, now.tick);
+        drop(state);
+        match result {
+            _ if !to_tell => {}
+            Ok(_) => tracing::info!(issuer = %self.name, "review.recovered"),
+            Err(error) => {
+                let hint = error.hint();
+                tracing::error!(issuer = %self.name, %error, hint, failures, "review.failed");
+            }
+        }
         outcome
-    }
-
-    fn succeeded(&self, state: &mut State, review: &Review, now: Now) {
-        match review {
-            Review::Active(_) => state.counts.active += 1,
-            Review::Inactive => state.counts.inactive += 1,
-        }
-        state.failures = 0;
-        state.last_error = None;
-        state.last_success = Some(now.unix);
-        if let Some((_, over @ false)) = &mut state.told {
-            *over = true;
-            tracing::info!(issuer = %self.name, "review.recovered");
-        }
-    }
-
-    fn failed(&self, state: &mut State, error: &ReviewError, now: Now) {
-        match error.kind() {
-            Failure::Unreachable => state.counts.unreachable += 1,
-            Failure::Credentials => state.counts.credentials += 1,
-            Failure::Malformed => state.counts.malformed += 1,
-            Failure::Internal => state.counts.internal += 1,
-        }
-        state.failures = state.failures.saturating_add(1);
-        state.last_error = Some(error.to_string());
-        let quiet = (state.told).is_some_and(|(at, _)| now.tick.since(at) < QUIET);
-        if !quiet {
-            state.told = Some((now.tick, false));
-            let (failures, hint) = (state.failures, error.hint());
-            tracing::error!(issuer = %self.name, %error, hint, failures, "review.failed");
-        }
     }
 
     /// What is known, for people and metrics.
@@ -226,6 +201,44 @@ impl Endpoint {
     /// Nothing panics while the lock is held; were it so, the state would still be whole.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Whether it is to be told: after a failure that was.
+    fn succeeded(&mut self, review: &Review, now: Now) -> bool {
+        match review {
+            Review::Active(_) => self.counts.active += 1,
+            Review::Inactive => self.counts.inactive += 1,
+        }
+        self.failures = 0;
+        self.last_error = None;
+        self.last_success = Some(now.unix);
+        match &mut self.told {
+            Some((_, over @ false)) => {
+                *over = true;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Whether it is to be told: not too often, and not where nobody wanted to know.
+    fn failed(&mut self, error: &ReviewError, now: Now) -> bool {
+        match error.kind() {
+            Failure::Unreachable => self.counts.unreachable += 1,
+            Failure::Credentials => self.counts.credentials += 1,
+            Failure::Malformed => self.counts.malformed += 1,
+            Failure::Internal => self.counts.internal += 1,
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.last_error = Some(error.to_string());
+        let quiet = (self.told).is_some_and(|(at, _)| now.tick.since(at) < QUIET);
+        let tells = !quiet && !matches!(error, ReviewError::GivenUp);
+        if tells {
+            self.told = Some((now.tick, false));
+        }
+        tells
     }
 }
 
@@ -257,7 +270,7 @@ impl Job {
 impl Drop for Job {
     fn drop(&mut self) {
         if !self.finished {
-            self.finish(Err(ReviewError::Internal));
+            self.finish(Err(ReviewError::GivenUp));
         }
     }
 }

@@ -34,6 +34,9 @@ pub enum ReviewError {
     /// What shows who we are could not be made.
     #[error(transparent)]
     Authentication(#[from] TokenError),
+    /// Nobody wants to know any more, or the task that asked has panicked.
+    #[error("given up")]
+    GivenUp,
     /// A bug.
     #[error("internal error")]
     Internal,
@@ -58,7 +61,9 @@ impl ReviewError {
             Self::Fetch(_) | Self::Status(_) => Failure::Unreachable,
             Self::Credentials { .. } | Self::OwnToken(_) => Failure::Credentials,
             Self::Answer(_) => Failure::Malformed,
-            Self::Ca(_) | Self::Authentication(_) | Self::Internal => Failure::Internal,
+            Self::Ca(_) | Self::Authentication(_) | Self::GivenUp | Self::Internal => {
+                Failure::Internal
+            }
         }
     }
 

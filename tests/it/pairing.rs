@@ -4,6 +4,6 @@
 mod both_sides;
 mod metadata;
 mod nonces;
-mod proofs;
+pub mod proofs;
 mod replays;
 mod table;

@@ -386,3 +386,56 @@ fn invariant_46_neither_the_question_nor_the_answer_is_shown_for_debugging() {
         assert!(!shown.contains(hidden), "{shown}");
     }
 }
+
+/// Bytes of an answer changed, removed, and repeated.
+fn spoilt() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    let edit = (
+        any::<prop::sample::Index>(),
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+        0..4_u8,
+    );
+    prop::collection::vec(edit, 1..6).prop_map(|edits| {
+        let introspected = json!({"active": true, "sub": "a", "aud": ["x"], "exp": 7}).to_string();
+        let mut bytes = if edits.len() % 2 == 0 {
+            answer().to_string().into_bytes()
+        } else {
+            introspected.into_bytes()
+        };
+        for (at, to, byte, how) in edits {
+            let (at, to) = (at.index(bytes.len()), to.index(bytes.len()));
+            let (from, to) = (at.min(to), at.max(to));
+            match how {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 if to - from < bytes.len() / 2 => drop(bytes.drain(from..to)),
+                _ => {
+                    let piece = bytes[from..to].to_vec();
+                    bytes.splice(from..from, piece);
+                }
+            }
+            if bytes.is_empty() {
+                bytes.push(b'{');
+            }
+        }
+        bytes
+    })
+}
+
+proptest::proptest! {
+    /// Whatever is done to an answer: only one that another reader finds to say so says that a token holds.
+    #[test]
+    fn invariant_64_no_spoilt_answer_says_more_than_it_says_to_another_reader(bytes in spoilt()) {
+        let theirs: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if let Ok(Review::Active(claims)) = Review::of_token_review(&bytes, &asked()) {
+            assert_eq!(theirs["kind"], "TokenReview");
+            assert_eq!(theirs["status"]["authenticated"], true);
+            let sub = claims.top("sub").and_then(Json::as_str);
+            assert_eq!(theirs["status"]["user"]["username"].as_str(), sub);
+        }
+        if let Ok(Review::Active(_)) = Review::of_introspection(&bytes) {
+            assert_eq!(theirs["active"], true);
+        }
+    }
+}

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::bed::{
     Bed, Captured, Request, Setup, Upstream, Variant, assert_forwarded, assert_refused, reconcile,
+    secrets,
 };
 
 const SECRET: &str = "s3cret of: the+proxy";
@@ -21,6 +22,7 @@ struct Endpoint {
 
 impl Endpoint {
     fn start() -> Self {
+        secrets::learn("the proxy's own secret", SECRET);
         let says = Arc::new(Mutex::new((200, r#"{"active": false}"#.to_owned())));
         let of_server = Arc::clone(&says);
         let server = Upstream::scripted(move |exchange| {
@@ -360,4 +362,57 @@ fn invariant_45_introspection_is_not_led_to_plain_http() {
             .starts_with("url: plain http"),
         "{told}"
     );
+}
+
+/// An opaque token that its issuer says is bound to a key passes with a proof of that key, and not without one.
+#[test]
+fn introspection_of_a_bound_token_asks_for_its_proof() {
+    use crate::bed::keys::{ES256_1, RSA_1};
+    use crate::pairing::proofs::{fresh, hash, public, thumbprint};
+
+    let endpoint = Endpoint::start();
+    let config = CONFIG
+        .replace("@SERVER@", &endpoint.server.url())
+        .replace("@MORE@", "dpop: accept");
+    let bed = Setup::bare(&config)
+        .inbound("external_url: https://api.example.org")
+        .file("secret", SECRET)
+        .start();
+    let mut bound = good();
+    bound["token_type"] = json!("DPoP");
+    bound["cnf"] = json!({"jkt": thumbprint(&ES256_1)});
+    endpoint.says(200, &bound);
+    let now = bed.clock.now().unix.as_secs();
+    let token = "opaque-and-bound";
+    let proven = |key: &'static crate::bed::Key, scheme: &str| {
+        let proof = crate::bed::Token::new("", key, now)
+            .raw_header(json!({"typ": "dpop+jwt", "alg": key.alg, "jwk": public(key)}).to_string())
+            .raw_payload(
+                json!({"jti": fresh(), "htm": "GET", "htu": "https://api.example.org/x", "iat": now, "ath": hash(token)})
+                    .to_string(),
+            )
+            .sign();
+        Request::get("/x")
+            .header("authorization", &format!("{scheme} {token}"))
+            .header("dpop", &proof)
+    };
+    assert_forwarded(&bed, Variant::PLAIN, &proven(&ES256_1, "DPoP"));
+    assert_forwarded(&bed, Variant::PLAIN, &proven(&ES256_1, "DPoP"));
+    assert_refused(
+        &bed,
+        Variant::PLAIN,
+        &proven(&RSA_1, "DPoP"),
+        401,
+        "dpop_binding",
+    );
+    assert_refused(
+        &bed,
+        Variant::PLAIN,
+        &proven(&ES256_1, "Bearer"),
+        401,
+        "token_bound",
+    );
+    assert_refused(&bed, Variant::PLAIN, &x(token), 401, "token_bound");
+    assert_eq!(endpoint.questions().len(), 1);
+    reconcile(&bed);
 }
