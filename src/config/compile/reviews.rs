@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Scope, credentials, tls};
 use crate::authn::Audiences;
-use crate::config::node::Node;
+use crate::config::node::{Node, Value};
 use crate::config::scalar;
 use crate::config::schema::{
     CLIENT_AUTHENTICATION, INTROSPECTION, ISSUER, OWN_TOKEN, TOKEN_REVIEW, VERIFY,
@@ -28,6 +28,10 @@ pub(super) fn compile(
     scope: &mut Scope<'_>,
 ) -> Option<ReviewSettings> {
     let verify = issuer.sub_if("verify", &VERIFY)?;
+    if !matches!(issuer.get("verify")?.value, Value::Map(_)) {
+        // The shape has said so.
+        return None;
+    }
     if issuer.has("jwks") {
         scope.report.error_try(
             issuer.place("jwks"),

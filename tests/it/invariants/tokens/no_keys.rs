@@ -35,18 +35,23 @@ fn invariant_35_no_keys_no_pass() {
 
 #[test]
 fn invariant_35_there_is_no_switch_that_skips_the_signature() {
-    for switch in [
-        "allow_missing: true",
-        "allow_failed: true",
-        "skip_signature: true",
-        "verify: false",
+    for (switch, expected) in [
+        ("allow_missing: true", "unknown"),
+        ("allow_failed: true", "unknown"),
+        ("skip_signature: true", "unknown"),
+        // It says who verifies, never that nobody does.
+        ("verify: false", "expected a mapping"),
+        ("verify: none", "expected a mapping"),
+        ("verify: {}", "`jwks` and `verify`"),
     ] {
         let lines = NETWORK.replace("audiences: [api]", &format!("audiences: [api], {switch}"));
-        let error = Setup::bare(&lines)
-            .try_start()
-            .err()
-            .expect("an unknown key");
-        assert!(error.contains("unknown"), "{error}");
+        let error = Setup::bare(&lines).try_start().err().expect(switch);
+        assert!(error.contains(expected), "{error}");
+        // Nor where there are no keys.
+        let (head, rest) = lines.split_once("jwks: {").expect("keys");
+        let (_, tail) = rest.split_once("}, ").expect("the end of the keys");
+        let error = Setup::bare(&format!("{head}{tail}")).try_start().err();
+        assert!(error.is_some(), "{switch}");
     }
     assert!(Setup::bare(NETWORK).try_start().is_ok());
 }
