@@ -33,7 +33,7 @@ mod yaml;
 use object::{Value, look_list, look_text};
 pub use options::Options;
 pub use report::{Finding, FindingKind};
-pub use review::{Decision, MOST_BYTES, Reviewed, not_json, review, too_large};
+pub use review::{Decision, MOST_BYTES, Reviewed, not_json, review, too_busy, too_large};
 pub use starter::Trust;
 pub use unified::diff;
 use work::Work;

@@ -6,7 +6,6 @@ mod serve;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::rc::Rc;
 use std::time::Duration;
 
 use super::inject::InjectionArguments;
@@ -87,7 +86,7 @@ fn webhook(arguments: &Arguments) -> Result<(), String> {
             Certificate::follow(&arguments.certificate, &arguments.key, clock.clone())?;
         let server = serve::Server {
             certificate,
-            request: Rc::new(request),
+            desk: serve::Desk::new(request),
             clock,
             drain: Drain::default(),
             settings: drain,

@@ -46,6 +46,9 @@ pub(crate) fn service(object: &mut Value, pods: &[Pods], notes: &mut Notes) {
         if !pods.are_selected(object, &["spec", "selector"]) {
             continue;
         }
+        if look_list(object, &["spec", "ports"]).is_empty() {
+            continue;
+        }
         let headless = look_text(object, &["spec", "clusterIP"]) == Some("None");
         let front = &pods.front;
         let leads_here = |port: &Value| match port.get("targetPort") {

@@ -333,5 +333,11 @@ fn any_port(container: &Value, words: &Words, command: &[Place]) -> Option<u16> 
         .iter()
         .find_map(|flag| port(&flag.value))
         .or_else(|| variables.find_map(port))
+        .or_else(|| {
+            let named = flags(words, command, &["--port", "-port"]);
+            named
+                .iter()
+                .find_map(|flag| resolve_port(container, &flag.value))
+        })
         .or_else(|| resolve_port(container, literal(container, "PORT")?))
 }

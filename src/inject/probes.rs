@@ -64,6 +64,12 @@ pub(crate) fn redirect(
             }
             continue;
         }
+        if look_text(container, &[probe, handler, "scheme"]) == Some("HTTPS") {
+            notes.ask(
+                name,
+                format!("{probe}: the application speaks TLS, so `upstream` must be https://127.0.0.1:{app}, with the CA that it is verified by"),
+            );
+        }
         let wants = point(container, probe, handler, to);
         notes.changed(name, format!("{probe}: asks port {}, the proxy", to.port));
         if handler == "tcpSocket" {

@@ -17,6 +17,9 @@ use super::{Request, patch};
 /// Most bytes of a request: objects have 3 MiB at most, and an update holds two of them.
 pub const MOST_BYTES: usize = 7 * 1024 * 1024;
 
+/// Most values of a request: a pod has some hundreds, and a few bytes of JSON stand for many bytes of memory.
+const MOST_VALUES: usize = 100_000;
+
 const VERSION: &str = "admission.k8s.io/v1";
 
 /// The ConfigMap of pods that name none.
@@ -51,6 +54,9 @@ pub struct Reviewed {
 /// Answers a request. `all`: pods that say nothing get the proxy, too.
 #[must_use]
 pub fn review(body: &[u8], all: bool, request: &Request) -> Reviewed {
+    if values(body) > MOST_VALUES {
+        return unreadable("", 413, format!("more than {MOST_VALUES} values"));
+    }
     let review: Value = match serde_json::from_slice(body) {
         Ok(review) => review,
         Err(error) => return unreadable("", 400, format!("no JSON: {error}")),
@@ -86,6 +92,17 @@ pub fn review(body: &[u8], all: bool, request: &Request) -> Reviewed {
             .to_owned(),
         name: name.unwrap_or_default().to_owned(),
     }
+}
+
+/// How many values a text of JSON holds at most: each but the first stands behind one of these signs.
+fn values(body: &[u8]) -> usize {
+    memchr::memchr3_iter(b',', b'[', b'{', body).count()
+}
+
+/// Answers a request that came while there was no room for one of its size.
+#[must_use]
+pub fn too_busy() -> Reviewed {
+    unreadable("", 429, "too many large requests at a time".to_owned())
 }
 
 /// Answers a request that is too large to be read.
@@ -212,6 +229,7 @@ const fn reason(code: u16) -> &'static str {
     match code {
         413 => "RequestEntityTooLarge",
         415 => "UnsupportedMediaType",
+        429 => "TooManyRequests",
         _ => "BadRequest",
     }
 }

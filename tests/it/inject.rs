@@ -403,6 +403,13 @@ fn inject_reads_files_and_standard_input_as_one() {
         object(&objects(&out), "Service", "web")["spec"]["ports"][0]["targetPort"],
         8080
     );
+    // One without ports stays without.
+    let portless = service.replace(", ports: [{port: 80, targetPort: 8000}]", "");
+    let (out, _) = injected(&[""; 0], &format!("{DEPLOYMENT}---\n{portless}"));
+    assert_eq!(
+        object(&objects(&out), "Service", "web")["spec"].get("ports"),
+        None
+    );
     // On its own it leads where it led.
     let (alone, told) = injected(&[&file], "");
     assert_eq!(

@@ -574,6 +574,18 @@ fn webhook_reads_seven_mebibytes_and_no_more() {
         review["padding"] = json!("x".repeat(padding));
         review.to_string()
     };
+    // Few bytes may stand for much memory: as many values as no pod has.
+    let many = with(
+        creation(&pod(&asking())),
+        "/request/options",
+        json!(vec![0; 200_000]),
+    );
+    let answer = webhook.review("/inject", &many);
+    assert_eq!(
+        (&answer["allowed"], &answer["status"]["code"]),
+        (&json!(false), &json!(413)),
+        "{answer}"
+    );
     let most = countersign::inject::MOST_BYTES;
     let answer = response(&webhook.post("/inject", padded(most).as_bytes()).expect(200));
     assert_eq!(answer["allowed"], true, "{answer}");
@@ -587,6 +599,23 @@ fn webhook_reads_seven_mebibytes_and_no_more() {
         (&json!(false), &json!(413)),
         "{answer}"
     );
+}
+
+/// Bodies that are large and do not come hold each other up, and nobody else.
+#[test]
+fn webhook_answers_small_reviews_while_large_ones_are_on_their_way() {
+    let webhook = Webhook::start(&[]);
+    let head = "POST /inject HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 7000000\r\n\r\n{";
+    let mut slow: Vec<Connection> = (0..4).map(|_| webhook.connect()).collect();
+    for connection in &mut slow {
+        // It is read: an answer on the same connection came before it.
+        connection
+            .exchange(Request::get("/healthz").bytes())
+            .expect(200);
+        connection.send(head);
+    }
+    let answer = webhook.review("/inject", &creation(&pod(&asking())));
+    assert_eq!(answer["allowed"], true);
 }
 
 #[test]

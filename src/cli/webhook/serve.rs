@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
@@ -19,11 +20,16 @@ use super::certificate::Certificate;
 use crate::clock::Clock;
 use crate::config::DrainSettings;
 use crate::drain::{Drain, DrainSignal, Phase};
-use crate::inject::{Decision, MOST_BYTES, Request, Reviewed, not_json, review, too_large};
+use crate::inject::{
+    Decision, MOST_BYTES, Request, Reviewed, not_json, review, too_busy, too_large,
+};
 use crate::platform::{Signal, Signals};
 
 /// Most connections at a time; each may hold a body.
 const CONNECTIONS: usize = 64;
+/// Larger bodies than this are read by two at a time: together they would fill the memory that the chart gives.
+const SMALL: u64 = 256 * 1024;
+const LARGE_AT_A_TIME: usize = 2;
 /// For the handshake, for a head, and for a body: an API server waits for 30 seconds at most.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A connection is let go after so long, so that its client sees a new certificate.
@@ -33,10 +39,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 type Answer = Response<Full<Bytes>>;
 
+/// What answers reviews.
+pub(super) struct Desk {
+    request: Request,
+    large: Semaphore,
+}
+
+impl Desk {
+    pub(super) fn new(request: Request) -> Rc<Self> {
+        Rc::new(Self {
+            request,
+            large: Semaphore::new(LARGE_AT_A_TIME),
+        })
+    }
+}
+
 /// The webhook.
 pub(super) struct Server {
     pub(super) certificate: Rc<Certificate>,
-    pub(super) request: Rc<Request>,
+    pub(super) desk: Rc<Desk>,
     pub(super) clock: Clock,
     pub(super) drain: Drain,
     pub(super) settings: DrainSettings,
@@ -58,7 +79,7 @@ impl Server {
                 accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
                     Ok((stream, _)) => {
                         let acceptor = TlsAcceptor::from(self.certificate.served());
-                        connections.spawn_local(connection(stream, acceptor, Rc::clone(&self.request), self.drain.signal()));
+                        connections.spawn_local(connection(stream, acceptor, Rc::clone(&self.desk), self.drain.signal()));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "listener.accept_failed");
@@ -98,7 +119,7 @@ impl Server {
 async fn connection(
     stream: TcpStream,
     acceptor: TlsAcceptor,
-    request: Rc<Request>,
+    desk: Rc<Desk>,
     mut drain: DrainSignal,
 ) {
     let stream = match tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
@@ -110,8 +131,8 @@ async fn connection(
         Err(_) => return,
     };
     let service = service_fn(|asked: hyper::Request<Incoming>| {
-        let request = Rc::clone(&request);
-        async move { Ok::<_, Infallible>(answer(asked, &request).await) }
+        let desk = Rc::clone(&desk);
+        async move { Ok::<_, Infallible>(answer(asked, &desk).await) }
     });
     let mut serving = pin!(
         hyper::server::conn::http1::Builder::new()
@@ -138,7 +159,7 @@ async fn connection(
     }
 }
 
-async fn answer(asked: hyper::Request<Incoming>, request: &Request) -> Answer {
+async fn answer(asked: hyper::Request<Incoming>, desk: &Desk) -> Answer {
     let all = match asked.uri().path() {
         "/healthz" if matches!(*asked.method(), Method::GET | Method::HEAD) => {
             return plain(StatusCode::OK, "ok\n");
@@ -151,7 +172,7 @@ async fn answer(asked: hyper::Request<Incoming>, request: &Request) -> Answer {
     if *asked.method() != Method::POST {
         return refuse_method("POST");
     }
-    let reviewed = reviewed(asked, all, request).await;
+    let reviewed = reviewed(asked, all, desk).await;
     log(&reviewed);
     let mut answer = Response::new(Full::new(Bytes::from(reviewed.body)));
     let json = HeaderValue::from_static("application/json");
@@ -159,7 +180,7 @@ async fn answer(asked: hyper::Request<Incoming>, request: &Request) -> Answer {
     answer
 }
 
-async fn reviewed(asked: hyper::Request<Incoming>, all: bool, request: &Request) -> Reviewed {
+async fn reviewed(asked: hyper::Request<Incoming>, all: bool, desk: &Desk) -> Reviewed {
     let content_type = asked.headers().get(header::CONTENT_TYPE);
     let content_type = content_type
         .and_then(|value| value.to_str().ok())
@@ -168,12 +189,20 @@ async fn reviewed(asked: hyper::Request<Incoming>, all: bool, request: &Request)
     if !media_type.eq_ignore_ascii_case("application/json") {
         return not_json(media_type);
     }
+    let length = asked.body().size_hint().exact();
+    let mut _turn = None;
+    if length.is_none_or(|length| length > SMALL) {
+        match tokio::time::timeout(PATIENCE, desk.large.acquire()).await {
+            Ok(turn) => _turn = turn.ok(),
+            Err(_) => return too_busy(),
+        }
+    }
     let body = Limited::new(asked.into_body(), MOST_BYTES).collect();
     match tokio::time::timeout(PATIENCE, body).await {
-        Ok(Ok(body)) => review(&body.to_bytes(), all, request),
+        Ok(Ok(body)) => review(&body.to_bytes(), all, &desk.request),
         Ok(Err(error)) if error.is::<LengthLimitError>() => too_large(),
         // A body that broke off, or did not come: what there is of it is no review.
-        Ok(Err(_)) | Err(_) => review(&[], all, request),
+        Ok(Err(_)) | Err(_) => review(&[], all, &desk.request),
     }
 }
 

@@ -293,6 +293,11 @@ const TURNED: &[(&str, Option<u16>, &str)] = &[
         "command: [/server, '--listen=127.0.0.1:8080', --log, info]",
     ),
     (
+        "args: [--host, 0.0.0.0, --port, '9001']",
+        Some(9001),
+        "args: [--host, 127.0.0.1, --port, '9001']",
+    ),
+    (
         "args: [-addr, '0.0.0.0:9000']",
         Some(9000),
         "args: [-addr, '127.0.0.1:9000']",
