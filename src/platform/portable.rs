@@ -120,6 +120,11 @@ pub(crate) fn small_pages() {}
 /// Does nothing: there is no such limit.
 pub(crate) fn raise_open_files() {}
 
+/// How many CPUs this process may run on.
+pub(crate) fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// No limit is known.
 pub(crate) fn open_files_limit() -> Option<u64> {
     None

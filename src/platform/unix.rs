@@ -110,6 +110,15 @@ pub(crate) fn small_pages() {
     let _unchanged = rustix::thread::disable_transparent_huge_pages(true);
 }
 
+/// How many CPUs this process may run on, whatever its quota of them.
+pub(crate) fn cpus() -> usize {
+    #[cfg(target_os = "linux")]
+    if let Ok(set) = rustix::thread::sched_getaffinity(None) {
+        return usize::try_from(set.count()).unwrap_or(1);
+    }
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// Two sockets per request in flight soon pass the soft limit of 1,024 that many systems set; the hard limit is what the
 /// operator meant.
 pub(crate) fn raise_open_files() {

@@ -6,6 +6,7 @@ mod disk;
 mod failpoints;
 mod idp_states;
 mod outage;
+mod pods;
 mod program;
 mod upstreams;
 

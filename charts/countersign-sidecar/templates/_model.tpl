@@ -71,6 +71,13 @@ What every template of this chart works from, as JSON. Call templates with the r
 {{- $grace := add 5 $own -}}
 {{- if eq $mode "native" -}}{{- $grace = add 5 $app $own -}}{{- end -}}
 {{- if eq $mode "classic" -}}{{- $grace = add 5 (max $app $own) -}}{{- end -}}
+{{- with int $values.terminationGracePeriodSeconds -}}
+{{- $least := sub $grace 5 -}}
+{{- if le . $least -}}
+{{- fail (printf "`terminationGracePeriodSeconds: %d` is over before the pod has ended by itself, which may take %ds (docs/kubernetes.md, the end of a pod): raise it, or lower `drain`" . $least) -}}
+{{- end -}}
+{{- $grace = . -}}
+{{- end -}}
 {{- $tag := $values.image.tag | default (include "countersign-sidecar.version" .) -}}
 {{- dict
       "mode" $mode

@@ -14,7 +14,7 @@ use crate::bed::raw_h2::{Block, Peer, frames};
 use crate::bed::{Connection, Issuer, Mode, Next, Proxy, Request, Upstream, eventually};
 
 /// The program, running; killed when dropped.
-struct Program {
+pub(super) struct Program {
     child: Child,
     lines: Arc<Mutex<Vec<Value>>>,
 }
@@ -22,11 +22,13 @@ struct Program {
 impl Program {
     /// Runs with so many open files at most.
     fn start(config: &Path, open_files: u32) -> Self {
+        Self::after(config, &format!("ulimit -n {open_files}"))
+    }
+
+    /// Runs in the process that has run this command of the shell.
+    pub(super) fn after(config: &Path, command: &str) -> Self {
         let mut child = Command::new("sh")
-            .args([
-                "-c",
-                &format!("ulimit -n {open_files}; exec \"$0\" run --config \"$1\""),
-            ])
+            .args(["-c", &format!("{command}; exec \"$0\" run --config \"$1\"")])
             .arg(env!("CARGO_BIN_EXE_countersign"))
             .arg(config)
             .stdin(Stdio::null())
@@ -51,20 +53,28 @@ impl Program {
         Pid::from_raw(id).expect("a process id")
     }
 
-    fn count(&self, member: &str, value: &str) -> usize {
+    pub(super) fn count(&self, member: &str, value: &str) -> usize {
         let lines = self.lines.lock().expect("lines");
         lines.iter().filter(|line| line[member] == value).count()
     }
 
-    fn await_event(&self, name: &str, n: usize) {
+    /// The first event of that name.
+    pub(super) fn event(&self, name: &str) -> Value {
+        self.await_event(name, 1);
+        let lines = self.lines.lock().expect("lines");
+        let found = lines.iter().find(|line| line["event"] == name);
+        found.expect("an event").clone()
+    }
+
+    pub(super) fn await_event(&self, name: &str, n: usize) {
         eventually(name, || self.count("event", name) >= n);
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         kill_process(self.pid(), signal).expect("a process");
     }
 
-    fn end(&mut self) -> ExitStatus {
+    pub(super) fn end(&mut self) -> ExitStatus {
         let ended = std::cell::Cell::new(None);
         let child = std::cell::RefCell::new(&mut self.child);
         eventually("the end of the program", || {
@@ -91,12 +101,12 @@ impl Drop for Program {
     }
 }
 
-struct World {
-    dir: tempfile::TempDir,
+pub(super) struct World {
+    pub(super) dir: tempfile::TempDir,
     upstream: Upstream,
     issuer: Issuer,
-    inbound: std::net::SocketAddr,
-    admin: std::net::SocketAddr,
+    pub(super) inbound: std::net::SocketAddr,
+    pub(super) admin: std::net::SocketAddr,
 }
 
 fn free() -> std::net::SocketAddr {
@@ -105,7 +115,7 @@ fn free() -> std::net::SocketAddr {
 }
 
 impl World {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().expect("a folder"),
             upstream: Upstream::start(),
@@ -115,7 +125,7 @@ impl World {
         }
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         format!(
             "workers: 1\ninbound: {{listen: {}, upstream: {}}}\nadmin: {{listen: {}}}\n\
              drain: {{delay: 0s, deadline: 1s}}\n\
@@ -142,7 +152,7 @@ impl World {
     }
 }
 
-fn open() -> Vec<u8> {
+pub(super) fn open() -> Vec<u8> {
     Request::get("/open").bytes()
 }
 
