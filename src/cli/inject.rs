@@ -58,14 +58,14 @@ pub(super) struct Arguments {
     /// The only clients (`azp`) that may come; may be repeated.
     #[arg(long, value_name = "ID", requires = "with_config")]
     client: Vec<String>,
-    #[command(flatten)]
-    injection: InjectionArguments,
     /// Exit with 1 where something is left to do.
     #[arg(long)]
     strict: bool,
     /// Who reads the report on standard error.
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     report: OutputFormat,
+    #[command(flatten)]
+    injection: InjectionArguments,
 }
 
 /// Injects.

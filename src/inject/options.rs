@@ -7,7 +7,7 @@ use crate::config::suggest;
 pub(crate) const PREFIX: &str = "countersign.dev/";
 
 /// Every option, by the name that its flag and its annotation share.
-pub(crate) const NAMES: [&str; 14] = [
+pub(crate) const NAMES: [&str; 15] = [
     "image",
     "image-pull-policy",
     "sidecar",
@@ -18,6 +18,7 @@ pub(crate) const NAMES: [&str; 14] = [
     "probes-port",
     "tokens",
     "secrets",
+    "token-review",
     "cpu",
     "memory",
     "memory-limit",
@@ -58,6 +59,7 @@ pub struct Options {
     pub(crate) probes_port: Option<u16>,
     pub(crate) tokens: Option<Vec<(String, String)>>,
     pub(crate) secrets: Option<Vec<(String, String)>>,
+    pub(crate) token_review: Option<bool>,
     pub(crate) cpu: Option<String>,
     pub(crate) memory: Option<String>,
     pub(crate) memory_limit: Option<String>,
@@ -97,6 +99,13 @@ impl Options {
             "probes-port" => self.probes_port = Some(port(name, value)?),
             "tokens" => self.tokens = Some(pairs(name, value)?),
             "secrets" => self.secrets = Some(pairs(name, value)?),
+            "token-review" => {
+                self.token_review = Some(match value {
+                    "enabled" => true,
+                    "disabled" => false,
+                    _ => return wrong("neither enabled nor disabled"),
+                });
+            }
             "cpu" => self.cpu = Some(quantity(name, value)?),
             "memory" => self.memory = Some(quantity(name, value)?),
             "memory-limit" => self.memory_limit = Some(quantity(name, value)?),
@@ -231,6 +240,7 @@ mod tests {
             ("probes-port", "9091", "http"),
             ("tokens", "idp=https://id.example.org, api=x", "idp"),
             ("secrets", "tls=web-tls", "config=web-tls"),
+            ("token-review", "enabled", "true"),
             ("cpu", "50m", "fast"),
             ("memory", "32Mi", "32MiB"),
             ("memory-limit", "0.5Gi", "-1"),

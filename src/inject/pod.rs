@@ -222,7 +222,8 @@ fn add(
     notes: &mut Notes,
 ) {
     let kind = order.sidecar();
-    let container = sidecar::container(order.options, kind, shape);
+    let review = order.options.token_review.unwrap_or(shape.token_review);
+    let container = sidecar::container(order.options, kind, shape, review);
     let spec = child(template, "spec");
     match kind {
         // First, so that init containers that call out through it can.
@@ -232,36 +233,17 @@ fn add(
         Sidecar::Classic => edit_list(spec, "containers", |containers| containers.push(container)),
     }
     edit_list(spec, "volumes", |volumes| {
-        volumes.extend(sidecar::volumes(order.options, config_map))
+        volumes.extend(sidecar::volumes(order.options, config_map, review))
     });
-    let how = match kind {
-        Sidecar::Native => "an init container that restarts",
-        Sidecar::Classic => "a container beside the others",
-    };
-    let ports: Vec<String> = shape
-        .listeners
-        .iter()
-        .map(|listener| listener.port.to_string())
-        .collect();
-    let ports = if ports.is_empty() {
-        "nothing".to_owned()
-    } else {
-        ports.join(", ")
-    };
-    notes.changed(sidecar::NAME, format!("added: {how}; listens on {ports}, probes on {}; configuration from ConfigMap {config_map}", shape.probes));
-    if kind == Sidecar::Classic && order.job {
-        notes.ask(
-            sidecar::NAME,
-            "a classic sidecar keeps a Job from ending: use a native one",
-        );
+    tell::of_the_container(order, shape, config_map, notes);
+    if review {
+        let account = look_text(spec, &["serviceAccountName"]).unwrap_or("default");
+        tell::of_token_review(account, notes);
     }
     if let Some(restart) = &shape.restart {
         let annotations = child(child(template, "metadata"), "annotations");
-        set(
-            annotations,
-            "countersign.dev/restart",
-            text(restart.as_str()),
-        );
+        let restart = text(restart.as_str());
+        set(annotations, "countersign.dev/restart", restart);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use aws_lc_rs::digest;
 
-use super::object::{Value, look_list, look_text};
+use super::object::{Value, look, look_list, look_text};
 use super::options::Sidecar;
 use super::yaml;
 
@@ -28,6 +28,8 @@ pub(crate) struct Shape {
     pub(crate) delay: u64,
     /// Seconds.
     pub(crate) deadline: u64,
+    /// Whether tokens are judged by the API server.
+    pub(crate) token_review: bool,
     /// What only a restart changes; `None` where the configuration is not known.
     pub(crate) restart: Option<String>,
     routes: Value,
@@ -48,6 +50,7 @@ impl Shape {
             probes,
             delay: 5,
             deadline: 30,
+            token_review: false,
             restart: None,
             routes: Value::Null,
         }
@@ -102,6 +105,9 @@ impl Shape {
             taken,
             delay: seconds("delay", 5),
             deadline: seconds("deadline", 30),
+            token_review: look_list(&config, &["issuers"])
+                .iter()
+                .any(|issuer| look(issuer, &["verify", "token_review"]).is_some()),
             restart: Some(restart(&config)),
             routes: config.get("routes").cloned().unwrap_or_default(),
         })
@@ -270,6 +276,9 @@ routes:
             ]
         );
         assert_eq!((shape.probes, shape.delay, shape.deadline), (9091, 1, 90));
+        assert!(!shape.token_review);
+        let asked = "issuers: [{name: a}, {name: b, verify: {token_review: {}}}]\nprobes: {listen: '0.0.0.0:1'}";
+        assert!(Shape::of(asked).unwrap().token_review);
         assert_eq!(shape.taken, [8443, 8081, 8082, 3128, 9090, 9091]);
         let before = |app| shape.before(app).unwrap().port;
         assert_eq!(

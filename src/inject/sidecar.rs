@@ -19,7 +19,7 @@ fn list(items: impl IntoIterator<Item = Value>) -> Value {
 }
 
 /// The container.
-pub(crate) fn container(options: &Options, sidecar: Sidecar, shape: &Shape) -> Value {
+pub(crate) fn container(options: &Options, sidecar: Sidecar, shape: &Shape, review: bool) -> Value {
     let or = |option: &Option<String>, default: &str| text(option.as_deref().unwrap_or(default));
     let mut container = map([
         ("name", text(NAME)),
@@ -45,7 +45,7 @@ pub(crate) fn container(options: &Options, sidecar: Sidecar, shape: &Shape) -> V
             ]),
         ),
         ("securityContext", security_context()),
-        ("volumeMounts", list(mounts(options))),
+        ("volumeMounts", list(mounts(options, review))),
         (
             "args",
             list(["run", "--config", "/etc/countersign/countersign.yaml"].map(text)),
@@ -103,7 +103,7 @@ fn security_context() -> Value {
     ])
 }
 
-fn mounts(options: &Options) -> Vec<Value> {
+fn mounts(options: &Options, review: bool) -> Vec<Value> {
     let mut mounts = vec![
         map([
             ("name", text("countersign-config")),
@@ -126,11 +126,21 @@ fn mounts(options: &Options) -> Vec<Value> {
                 ])
             }),
     );
+    if review {
+        mounts.push(map([
+            ("name", text("countersign-cluster")),
+            (
+                "mountPath",
+                text("/var/run/secrets/kubernetes.io/serviceaccount"),
+            ),
+            ("readOnly", Value::Bool(true)),
+        ]));
+    }
     mounts
 }
 
 /// The volumes.
-pub(crate) fn volumes(options: &Options, config_map: &str) -> Vec<Value> {
+pub(crate) fn volumes(options: &Options, config_map: &str, review: bool) -> Vec<Value> {
     let mut volumes = vec![
         map([
             ("name", text("countersign-config")),
@@ -164,7 +174,27 @@ pub(crate) fn volumes(options: &Options, config_map: &str) -> Vec<Value> {
             ("projected", map([("sources", sources)])),
         ])
     }));
+    if review {
+        volumes.push(map([
+            ("name", text("countersign-cluster")),
+            ("projected", map([("sources", cluster())])),
+        ]));
+    }
     volumes
+}
+
+/// The pod's own token and the cluster's CA, with which the API server is asked.
+fn cluster() -> Value {
+    let token = map([
+        ("path", text("token")),
+        ("expirationSeconds", number(3600_u64)),
+    ]);
+    let ca = map([("key", text("ca.crt")), ("path", text("ca.crt"))]);
+    let authority = map([("name", text("kube-root-ca.crt")), ("items", list([ca]))]);
+    list([
+        map([("serviceAccountToken", token)]),
+        map([("configMap", authority)]),
+    ])
 }
 
 fn pairs(option: &Option<Vec<(String, String)>>) -> impl Iterator<Item = (&str, &str)> {

@@ -590,6 +590,39 @@ fn inject_makes_one_config_map_for_all_who_share_it_and_reads_one_that_is_there(
     );
 }
 
+/// Where the API server judges tokens, the pod has what it is asked with, and somebody must let it ask.
+#[test]
+fn inject_mounts_the_pods_own_token_where_the_api_server_judges_tokens() {
+    let config =
+        fs::read_to_string(folder().join("shell.countersign.yaml")).expect("a configuration");
+    let review = config.replace("jwks: {discover: true}", "verify: {token_review: {}}");
+    let place = tempfile::tempdir().expect("a folder");
+    let file = place.path().join("countersign.yaml");
+    for (config, flags, mounted) in [
+        (&review, vec![], true),
+        (&config, vec![], false),
+        (&config, vec!["--token-review"], true),
+    ] {
+        fs::write(&file, config).expect("a file");
+        let path = file.display().to_string();
+        let flags = [vec!["--config", &path], flags].concat();
+        let (out, told) = injected(&flags, DEPLOYMENT);
+        let spec = object(&objects(&out), "Deployment", "web")["spec"]["template"]["spec"].clone();
+        let volumes = spec["volumes"].as_array().expect("volumes");
+        assert_eq!(
+            volumes
+                .iter()
+                .any(|volume| volume["name"] == "countersign-cluster"),
+            mounted
+        );
+        assert_eq!(
+            told.contains("let ServiceAccount default ask the API server"),
+            mounted,
+            "{told}"
+        );
+    }
+}
+
 #[test]
 fn inject_is_strict_about_what_is_left_to_do() {
     let output = inject(&["--strict"], DEPLOYMENT);

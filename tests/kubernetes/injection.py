@@ -210,6 +210,7 @@ def test_agreement():
         ("smartem", {"termination": {"appSleepSeconds": 9}, "config": {"drain": {"delay": "500ms", "deadline": "1m30s"}}}, ["--app-sleep", "9"]),
         ("smartem", {"mounts": [{"name": "tls", "secret": "web-tls"}, {"name": "idp", "token": {"audience": "https://id.example.org"}}]},
          ["--secret", "tls=web-tls", "--token", "idp=https://id.example.org"]),
+        ("smartem", {"tokenReview": {"enabled": True}}, ["--token-review"]),
         ("smartem", {"image": {"repository": "registry.example.org/countersign", "tag": "7", "pullPolicy": "Always"}},
          ["--image", "registry.example.org/countersign:7", "--image-pull-policy", "Always"]),
         ("smartem", {"resources": {"requests": {"cpu": "100m", "memory": "48Mi"}, "limits": {"memory": "96Mi"}}},

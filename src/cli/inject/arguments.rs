@@ -36,6 +36,9 @@ pub(in crate::cli) struct InjectionArguments {
     /// A Secret at /run/countersign/NAME; may be repeated
     #[arg(long, value_name = "NAME=SECRET")]
     secret: Vec<String>,
+    /// Mount what the API server is asked with about tokens (TokenReview) [default: where the configuration needs it]
+    #[arg(long)]
+    token_review: bool,
     /// CPU that the proxy requests [default: 50m]
     #[arg(long, value_name = "QUANTITY")]
     cpu: Option<String>,
@@ -69,6 +72,10 @@ impl InjectionArguments {
             ("probes-port", self.probes_port.clone()),
             ("tokens", list(&self.token)),
             ("secrets", list(&self.secret)),
+            (
+                "token-review",
+                self.token_review.then(|| "enabled".to_owned()),
+            ),
             ("cpu", self.cpu.clone()),
             ("memory", self.memory.clone()),
             ("memory-limit", self.memory_limit.clone()),

@@ -2,9 +2,55 @@
 
 use super::plan::Plan;
 use super::{Front, Order};
+use crate::inject::options::Sidecar;
 use crate::inject::probes::{self, Asked};
 use crate::inject::report::Notes;
 use crate::inject::shape::{ADMIN, Shape};
+use crate::inject::sidecar::NAME;
+
+/// What was added.
+pub(super) fn of_the_container(
+    order: &Order<'_>,
+    shape: &Shape,
+    config_map: &str,
+    notes: &mut Notes,
+) {
+    let sidecar = order.sidecar();
+    let how = match sidecar {
+        Sidecar::Native => "an init container that restarts",
+        Sidecar::Classic => "a container beside the others",
+    };
+    let ports = shape
+        .listeners
+        .iter()
+        .map(|listener| listener.port.to_string());
+    let ports: Vec<String> = ports.collect();
+    let listens = match ports.as_slice() {
+        [] => String::new(),
+        ports => format!("; listens on {}", ports.join(", ")),
+    };
+    let probes = shape.probes;
+    notes.changed(
+        NAME,
+        format!(
+            "added: {how}{listens}; probes on {probes}; configuration from ConfigMap {config_map}"
+        ),
+    );
+    if sidecar == Sidecar::Classic && order.job {
+        notes.ask(
+            NAME,
+            "a classic sidecar keeps a Job from ending: use a native one",
+        );
+    }
+}
+
+/// The API server answers those alone whom it lets ask.
+pub(super) fn of_token_review(account: &str, notes: &mut Notes) {
+    notes.ask(
+        NAME,
+        format!("let ServiceAccount {account} ask the API server about tokens: a ClusterRoleBinding to system:auth-delegator"),
+    );
+}
 
 /// A configuration that is elsewhere must fit the pod.
 pub(super) fn of_the_config_map(name: &str, plan: &Plan, front: Option<&Front>, notes: &mut Notes) {
