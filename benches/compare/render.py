@@ -2,6 +2,7 @@
 """Turns results.json into a table and a plot.
 
     render.py RESULTS.json markdown
+    render.py RESULTS.json summary      a few columns of it
     render.py RESULTS.json svg
 """
 
@@ -11,6 +12,7 @@ import statistics
 import sys
 
 OURS = "countersign"
+SUMMARY = ["sat32", "paced2k", "rej-none"]
 
 
 def clean(runs):
@@ -38,20 +40,7 @@ def markdown(results):
         f"[least–most] of {results['rounds']} interleaved rounds of {results['seconds']} s; `~`: other work was on the cores in every round.",
         "",
     ]
-    cases = [case for case in results["cases"] if case != "body1m"]
-    lines.append("| | " + " | ".join(results["cases"][case] for case in cases) + " |")
-    lines.append("|---|" + "---:|" * len(cases))
-    for target in results["targets"].values():
-        cells = []
-        for case in cases:
-            runs = target["runs"].get(case)
-            if not runs:
-                cells.append("–")
-                continue
-            values = [run["us_per_request"] for run in clean(runs)]
-            mark = "~" if all(run["noisy"] for run in runs) else ""
-            cells.append(f"{mark}{statistics.median(values):.1f} [{min(values):.1f}–{max(values):.1f}]")
-        lines.append(f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |")
+    lines += per_request(results, [case for case in results["cases"] if case != "body1m"])
     lines += ["", "| | requests/s of the core | p50 / p99 ms | 1 MiB answers, MB per CPU second | resident MiB, warm | KiB per idle connection | start to first 200, ms |",
               "|---|---:|---:|---:|---:|---:|---:|"]
     for target in results["targets"].values():
@@ -64,6 +53,27 @@ def markdown(results):
         ]
         lines.append(f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def per_request(results, cases):
+    """A row per target, a column per case."""
+    yield "| CPU µs per request | " + " | ".join(results["cases"][case] for case in cases) + " |"
+    yield "|---|" + "---:|" * len(cases)
+    for target in results["targets"].values():
+        cells = []
+        for case in cases:
+            runs = target["runs"].get(case)
+            if not runs:
+                cells.append("–")
+                continue
+            values = [run["us_per_request"] for run in clean(runs)]
+            mark = "~" if all(run["noisy"] for run in runs) else ""
+            cells.append(f"{mark}{statistics.median(values):.1f} [{min(values):.1f}–{max(values):.1f}]")
+        yield f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |"
+
+
+def summary(results):
+    return "\n".join(per_request(results, [case for case in SUMMARY if case in results["cases"]]))
 
 
 def emphasised(title):
@@ -96,12 +106,15 @@ def svg(results, case="sat32"):
     return "\n".join(parts) + "\n"
 
 
+FORMS = {"markdown": markdown, "summary": summary, "svg": svg}
+
+
 def main():
-    if len(sys.argv) != 3 or sys.argv[2] not in ("markdown", "svg"):
+    if len(sys.argv) != 3 or sys.argv[2] not in FORMS:
         raise SystemExit(__doc__)
     with open(sys.argv[1]) as file:
         results = json.load(file)
-    print({"markdown": markdown, "svg": svg}[sys.argv[2]](results), end="" if sys.argv[2] == "svg" else "\n")
+    print(FORMS[sys.argv[2]](results).rstrip("\n"))
 
 
 if __name__ == "__main__":

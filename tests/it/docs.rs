@@ -149,3 +149,29 @@ fn every_metric_is_documented() {
         );
     }
 }
+
+/// Figures are rendered from what was measured, not typed.
+#[test]
+fn figures_of_performance_are_those_that_were_measured() {
+    let Some(python) = crate::program::python_with("figures of performance", "json") else {
+        return;
+    };
+    let render = |form: &str| {
+        let root = repository();
+        let mut render = std::process::Command::new(python.get_program());
+        render.arg(root.join("benches/compare/render.py"));
+        render.arg(root.join("docs/performance.json")).arg(form);
+        let output = crate::program::run(&mut render, "");
+        assert!(output.status.success(), "{form}: {output:?}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let table = render("markdown");
+    let page = read("docs/performance.md");
+    let (_, rest) = page
+        .split_once("docs/performance.json markdown -->\n")
+        .expect("a mark");
+    let (shown, _) = rest.split_once("<!-- end -->").expect("an end");
+    assert_eq!(shown.trim(), table.trim());
+    assert_eq!(read("docs/performance.svg"), render("svg"));
+    assert!(read("README.md").contains(render("summary").trim()));
+}
