@@ -23,6 +23,7 @@ use crate::config::Problems;
 use crate::platform;
 use crate::telemetry::TelemetryError;
 use control::{Command, Control};
+pub(crate) use snapshots::rules_of;
 
 /// How long the end waits for what was begun on a disk: the copy of an issuer's keys.
 const LAST_WORDS: Duration = Duration::from_millis(500);

@@ -28,6 +28,7 @@ use crate::rejection::Decision;
 use crate::request::ClientCertificate;
 
 pub use read::{load, parse};
+pub(crate) use write::date;
 
 /// The members of a JSON object.
 pub type Members = Map<String, Value>;
@@ -128,10 +129,7 @@ impl Case {
     /// The same request with a token of these claims.
     #[must_use]
     pub fn with_claims(mut self, issuer: Option<&str>, claims: Members) -> Self {
-        self.token = Some(Token {
-            kind: TokenKind::Claims(Claimed::new(issuer, claims)),
-            source: Source::default(),
-        });
+        self.token = Some(Claimed::new(issuer, claims).into());
         self
     }
 
@@ -181,6 +179,55 @@ pub struct Token {
     pub kind: TokenKind,
     /// Where it stands.
     pub source: Source,
+    /// What is not usual about the proof that comes with it under [`Source::Dpop`].
+    pub proof: Proof,
+}
+
+impl From<Claimed> for Token {
+    fn from(claimed: Claimed) -> Self {
+        Self {
+            kind: TokenKind::Claims(claimed),
+            source: Source::default(),
+            proof: Proof::default(),
+        }
+    }
+}
+
+impl From<RealToken> for Token {
+    fn from(token: RealToken) -> Self {
+        Self {
+            kind: TokenKind::Real(token),
+            source: Source::default(),
+            proof: Proof::default(),
+        }
+    }
+}
+
+/// A proof (RFC 9449) that a claimed token's holder makes: a good one, save for what stands here.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// Claims in place of the usual ones; `null` leaves one out.
+    pub claims: Members,
+    /// Members of the header in place of the usual ones.
+    pub header: Members,
+    /// Whether its signature is one that does not verify.
+    pub forged: bool,
+    /// Whether it is made with another key than the token is bound to.
+    pub other_key: bool,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl Default for Proof {
+    fn default() -> Self {
+        Self {
+            claims: Members::new(),
+            header: Members::new(),
+            forged: false,
+            other_key: false,
+            count: 1,
+        }
+    }
 }
 
 /// What a token is known by.

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod explain;
 mod inject;
 pub mod keygen;
 mod output;
@@ -44,6 +45,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Explain(Box<explain::Arguments>),
     Routes(routes::Arguments),
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
@@ -61,6 +63,7 @@ pub fn run() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keygen(arguments) => report(keygen::run(&arguments)),

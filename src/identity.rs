@@ -331,6 +331,11 @@ impl IdentityHeaders {
         headers.chain(assertion).chain(signature)
     }
 
+    /// The name of the header that carries the assertion.
+    pub(crate) fn assertion_header(&self) -> Option<&HeaderName> {
+        self.assertion.as_ref().map(|(name, _)| name)
+    }
+
     /// Puts them into `headers`, instead of whatever is there under a reserved name: what is not said about this caller
     /// is not there afterwards, however it came in.
     pub fn set_on(&self, headers: &mut HeaderMap) {
@@ -406,8 +411,7 @@ impl<B> Vouched<B> {
         &self.allowed
     }
 
-    /// What the upstream will be told.
-    #[cfg(any(test, feature = "fuzzing"))]
+    /// What the upstream will be told. For explanations and tests; forwarding opens the request.
     #[doc(hidden)]
     #[must_use]
     pub const fn identity(&self) -> &IdentityHeaders {

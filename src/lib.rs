@@ -44,6 +44,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod drain;
+pub mod explain;
 mod fetch;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

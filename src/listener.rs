@@ -15,7 +15,7 @@ use std::time::Duration;
 
 pub(crate) use bind::{Accepted, Detached, Listening};
 pub use bind::{Bound, tcp as bind_tcp};
-pub(crate) use guard::{GuardHandle, Overdue, Preface, judge_target};
+pub(crate) use guard::{GuardHandle, Overdue, Preface, judge_head, judge_target};
 pub(crate) use serve::serve;
 pub(crate) use sources::Sources;
 pub use tls::{TlsError, server_config};

@@ -68,14 +68,12 @@ pub(super) fn build(
     let mut listeners = Vec::with_capacity(config.listeners.len());
     for (index, settings) in config.listeners.iter().enumerate() {
         let old = previous.and_then(|previous| previous.listener(index));
-        let (reserved, outbound) = match &settings.outbound {
-            None => (ReservedNames::new(identity.reserved()), None),
-            Some(own) => (
-                ReservedNames::of_outbound(own.reach.paths().is_some()),
-                Some(outbound(own, settings, cells)?),
-            ),
-        };
-        let rules = rules(settings, reserved, actor_headers(&config));
+        let outbound = settings
+            .outbound
+            .as_ref()
+            .map(|own| outbound(own, settings, cells))
+            .transpose()?;
+        let rules = rules_of(settings, &identity, &config);
         listeners.push(listener(index, settings, rules, outbound, &config, old)?);
     }
     Ok(Snapshot {
@@ -147,11 +145,16 @@ fn outbound(
     })
 }
 
-fn rules(
+/// How a listener reads requests.
+pub(crate) fn rules_of(
     settings: &ListenerSettings,
-    reserved: ReservedNames,
-    actor_headers: Vec<HeaderName>,
+    identity: &Identity,
+    config: &Config,
 ) -> RequestRules {
+    let reserved = match &settings.outbound {
+        None => ReservedNames::new(identity.reserved()),
+        Some(own) => ReservedNames::of_outbound(own.reach.paths().is_some()),
+    };
     let reading = settings.outbound.as_ref().map(|own| own.reach.reading());
     RequestRules {
         trusted_proxies: settings.trusted_proxies.clone(),
@@ -159,7 +162,7 @@ fn rules(
         header_bytes: settings.limits.header_bytes,
         target_bytes: settings.limits.target_bytes,
         reserved: Arc::new(reserved),
-        actor_headers,
+        actor_headers: actor_headers(config),
         origins: settings.origins().filter_map(request::Origin::of).collect(),
         default_authority: own_authority(settings),
         paths: reading.unwrap_or_default(),

@@ -43,6 +43,11 @@ impl Claims {
         self.0.get(name)
     }
 
+    /// All of them, sorted by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.0.iter()
+    }
+
     /// The first of `homes` that is there, even with a value of the wrong type: falling through to the next one would
     /// let a token choose.
     pub(super) fn first(&self, homes: &[ClaimPath]) -> Option<&Json> {
@@ -109,6 +114,11 @@ impl ClaimPath {
             names: vec![name.to_owned()],
             pointer: true,
         }
+    }
+
+    /// The names, outermost first.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The last name as written.

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use super::schema::{CASE, CASES, CERTIFICATE, EXPECT, REQUEST, TOKEN};
+use super::schema::{CASE, CASES, CERTIFICATE, EXPECT, PROOF, REQUEST, TOKEN};
 use super::{
-    Case, CaseFile, Claimed, Expect, Members, Protocol, RealToken, Request, Source, Token,
+    Case, CaseFile, Claimed, Expect, Members, Proof, Protocol, RealToken, Request, Source, Token,
     TokenKind,
 };
 use crate::clock::UnixTime;
@@ -216,10 +216,7 @@ impl Reader<'_> {
                 claims: claims.unwrap_or_default(),
                 ..Claimed::default()
             };
-            return Some(Token {
-                kind: TokenKind::Claims(claimed),
-                source: Source::default(),
-            });
+            return Some(claimed.into());
         };
         let mut token = self.one_token(node, "token")?;
         if claims.is_none() && own_issuer.is_none() {
@@ -249,10 +246,7 @@ impl Reader<'_> {
         }
         // Three parts with dots between them are no name that anybody gives.
         if text.split('.').count() == 3 && text.len() > 64 {
-            return Some(Token {
-                kind: TokenKind::Real(RealToken::new(text)),
-                source: Source::default(),
-            });
+            return Some(RealToken::new(text).into());
         }
         let names: Vec<&str> = self.tokens.keys().map(String::as_str).collect();
         let suggestion = if names.is_empty() {
@@ -300,7 +294,15 @@ impl Reader<'_> {
                 return None;
             }
         };
-        Some(Token { kind, source })
+        let proof = view
+            .sub_if("proof", &PROOF)
+            .map(|view| proof(&view))
+            .unwrap_or_default();
+        Some(Token {
+            kind,
+            source,
+            proof,
+        })
     }
 
     fn file(&mut self, view: &View<'_>) -> Option<RealToken> {
@@ -372,6 +374,16 @@ fn members(node: &Node) -> Members {
     match node.to_json() {
         Json::Object(members) => members,
         _ => Members::new(),
+    }
+}
+
+fn proof(view: &View<'_>) -> Proof {
+    Proof {
+        claims: view.get("claims").map(members).unwrap_or_default(),
+        header: view.get("header").map(members).unwrap_or_default(),
+        forged: view.text("signature") == Some("bad"),
+        other_key: view.text("key") == Some("other"),
+        count: u32::try_from(view.count("count")).unwrap_or(1),
     }
 }
 

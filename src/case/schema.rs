@@ -76,8 +76,57 @@ pub(super) static TOKEN: Block = Block {
             "source",
             &Shape::Words(&["bearer", "dpop", "basic_password", "websocket_protocol"]),
             Default("bearer"),
-            "Where it stands in the request.",
+            "Where it stands in the request. Under `dpop` claims are completed with the key of a holder, who makes a proof.",
             "basic_password",
+        ),
+        Key::new(
+            "proof",
+            &Shape::Block(&PROOF),
+            Optional,
+            "What is not usual about the proof that comes with the token under `source: dpop`.",
+            "{claims: {htm: PUT}}",
+        ),
+    ],
+};
+
+pub(super) static PROOF: Block = Block {
+    name: "proof",
+    doc: "A proof of possession (RFC 9449), a good one save for what stands here.",
+    keys: &[
+        Key::new(
+            "claims",
+            OBJECT,
+            Optional,
+            "Claims of the proof instead of the usual ones; `null` leaves one out.",
+            "{htm: PUT}",
+        ),
+        Key::new(
+            "header",
+            OBJECT,
+            Optional,
+            "Members of the proof's header instead of the usual ones; `null` leaves one out.",
+            "{typ: JWT}",
+        ),
+        Key::new(
+            "signature",
+            &Shape::Words(&["good", "bad"]),
+            Default("good"),
+            "`bad`: the proof's signature does not verify.",
+            "bad",
+        ),
+        Key::new(
+            "key",
+            &Shape::Words(&["own", "other"]),
+            Default("own"),
+            "`other`: made with another key than the token is bound to.",
+            "other",
+        ),
+        Key::new(
+            "count",
+            &Shape::Number { least: 0, most: 2 },
+            Default("1"),
+            "How many `DPoP` fields there are.",
+            "2",
         ),
     ],
 };

@@ -217,6 +217,13 @@ fn what_is_written_is_read_as_the_same_case() {
             )
         }),
         source: Source::Dpop,
+        proof: Proof {
+            claims: members(&serde_json::json!({"htm": null})),
+            forged: true,
+            other_key: true,
+            count: 2,
+            ..Proof::default()
+        },
     });
     case.expect = Some(Expect {
         caller: Some(None),
@@ -273,6 +280,7 @@ fn every_key_of_cases_is_documented() {
         &schema::CASE,
         &schema::REQUEST,
         &schema::TOKEN,
+        &schema::PROOF,
         &schema::EXPECT,
         &schema::CERTIFICATE,
     ] {

@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
-use super::{Case, Claimed, Expect, Protocol, Request, Source, Token, TokenKind};
+use super::{Case, Claimed, Expect, Proof, Protocol, Request, Source, Token, TokenKind};
 use crate::clock::UnixTime;
 use crate::telemetry::timestamp::rfc3339;
 
@@ -15,6 +15,7 @@ pub(super) fn yaml(case: &Case) -> String {
         Some(Token {
             kind: TokenKind::Claims(claimed),
             source: Source::Bearer,
+            ..
         }) if claimed.header.is_empty() && !claimed.forged && !claimed.keyless => {
             self::claimed(&mut out, claimed);
         }
@@ -142,6 +143,28 @@ fn token(token: &Token) -> Value {
     }
     if token.source != Source::default() {
         put(&mut out, "source", token.source.word());
+    }
+    if token.proof != Proof::default() {
+        put(&mut out, "proof", proof(&token.proof));
+    }
+    Value::Mapping(out)
+}
+
+fn proof(proof: &Proof) -> Value {
+    let mut out = Mapping::new();
+    for (key, members) in [("claims", &proof.claims), ("header", &proof.header)] {
+        if !members.is_empty() {
+            put(&mut out, key, object(members));
+        }
+    }
+    if proof.forged {
+        put(&mut out, "signature", "bad");
+    }
+    if proof.other_key {
+        put(&mut out, "key", "other");
+    }
+    if proof.count != 1 {
+        put(&mut out, "count", proof.count);
     }
     Value::Mapping(out)
 }

@@ -32,7 +32,7 @@ pub(crate) fn upstream(address: &UpstreamAddress) -> String {
     }
 }
 
-pub(super) fn keys(source: &KeySource) -> String {
+pub(crate) fn keys(source: &KeySource) -> String {
     match (source, source.describe()) {
         (KeySource::Discover { .. }, _) => "discovery".to_owned(),
         (_, (kind, place)) => place.unwrap_or_else(|| kind.to_owned()),

@@ -61,6 +61,19 @@ const DISCARD_BYTES: usize = 1024 * 1024;
 /// The facts of a connection, for its service and its worker's sweeper.
 pub(crate) type GuardHandle = Arc<GuardState>;
 
+/// What the guard makes of the whole head of an HTTP/1 request, for explanations.
+///
+/// # Errors
+/// How it fails HTTP.
+pub(crate) fn judge_head(head: &[u8], limits: &Limits) -> Result<(), Malformed> {
+    let checked = HeadScan::default().advance(head, &HeadLimits::from(limits))?;
+    // A head that ends somewhere else than here would be two messages.
+    match checked {
+        Some(checked) if checked.length == head.len() => Ok(()),
+        Some(_) | None => Err(Malformed::Syntax),
+    }
+}
+
 /// What the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Preface {

@@ -56,6 +56,7 @@ fn links_lead_somewhere() {
         "README.md",
         "CONTRIBUTING.md",
         "docs/operations.md",
+        "docs/policy.md",
         "docs/identity.md",
         "docs/outbound.md",
         "docs/decision-record.md",

@@ -60,6 +60,8 @@ mod outbound;
 #[cfg(test)]
 mod pairing;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod portable;
 #[cfg(test)]
 mod probe;
