@@ -91,6 +91,22 @@ pub struct Config {
     pub(crate) contents: BTreeMap<PathBuf, Content>,
 }
 
+impl Config {
+    /// The issuers whose keys verify their tokens, and where those are.
+    pub(crate) fn key_sources(&self) -> impl Iterator<Item = (Arc<str>, KeySourceSettings)> {
+        self.issuers.iter().filter_map(|(issuer, verifier)| {
+            Some((Arc::clone(&issuer.name), verifier.keys()?.clone()))
+        })
+    }
+
+    /// What verifies the tokens of the issuer `name`.
+    pub(crate) fn verifier(&self, name: &str) -> Option<&VerifierSettings> {
+        let mut all = self.issuers.iter();
+        all.find(|(issuer, _)| *issuer.name == *name)
+            .map(|(_, verifier)| verifier)
+    }
+}
+
 /// Loads `path`; `previous` is the configuration that it would replace.
 ///
 /// # Errors

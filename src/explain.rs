@@ -31,7 +31,7 @@ use crate::authn::{self, Identified, KeyCell, KeyState, KeyWanted, Known, TokenC
 use crate::authz::{self, Evaluation, Policy, Routed};
 use crate::case::Case;
 use crate::clock::{Clock, Now, Tick, UnixTime};
-use crate::config::Config;
+use crate::config::{Config, VerifierSettings};
 use crate::identity::{Identity, Vouched};
 use crate::jwks::{KeySource, Keys};
 use crate::listener::ListenerSettings;
@@ -106,8 +106,8 @@ enum Passed {
     Attached,
     /// We answer it ourselves.
     Ours(http::Response<bytes::Bytes>),
-    /// Whether the token holds, keys would tell that are not here.
-    NeedsKey(KeyWanted),
+    /// Whether the token holds, keys of this issuer would tell, or its reviewer, and neither is here.
+    Unjudged(Arc<str>),
 }
 
 impl Explainer {
@@ -146,9 +146,7 @@ impl Explainer {
     /// As above.
     pub fn pinned(config: Arc<Config>) -> Result<Self, String> {
         let (keys, _nobody_fetches) = Keys::start(Clock::system());
-        let sources = config.issuers.iter();
-        let sources = sources.map(|(issuer, keys)| (Arc::clone(&issuer.name), keys.clone()));
-        let cells = keys.prepare(sources).cells();
+        let cells = keys.prepare(config.key_sources()).cells();
         Self::new(config, cells)
     }
 
@@ -286,7 +284,7 @@ impl Explainer {
         }
         let known = match self.identify(routed, sent, now)? {
             Ok(known) => known,
-            Err(needs_key) => return Ok(needs_key),
+            Err(unjudged) => return Ok(unjudged),
         };
         draft.known(&known);
         let mut evaluation = Evaluation::default();
@@ -315,8 +313,8 @@ impl Explainer {
         }
     }
 
-    /// Verifies the credentials, as far as that can be done with the keys that are here. What a listener would wait for is
-    /// known at once: a key that is pinned, or was asked for, is there or is not.
+    /// Verifies the credentials, as far as that can be done from here. What a listener would wait for is known at once: a
+    /// key that is pinned, or was asked for, is there or is not, and of what is only claimed it is said whether it holds.
     fn identify(
         &self,
         routed: Routed<()>,
@@ -324,39 +322,66 @@ impl Explainer {
         now: Now,
     ) -> Result<Result<Known<()>, Passed>, Ended> {
         let mut cache = TokenCache::new(0);
-        let (waiting, wanted) = match authn::identify(routed, &sent.issuers, &mut cache, now) {
-            Identified::Known(known) => return Ok(Ok(known)),
-            Identified::Rejected(refused) => return Err(refused.into()),
-            Identified::NeedsKey(waiting, wanted) => (waiting, wanted),
-        };
-        let rejection = match self.keys_of(sent, &wanted) {
-            KeysHere::All => Rejection::InvalidToken(TokenFault::UnknownKey),
-            KeysHere::None => Rejection::KeysUnavailable { retry_after: RETRY },
-            KeysHere::Not => return Ok(Err(Passed::NeedsKey(wanted))),
-        };
-        let known = authn::give_up(waiting, rejection, &sent.issuers, now)?;
+        let mut reviews = Vec::new();
+        let mut routed = routed;
+        // Each of two tokens may have to be asked about.
+        for _ in 0..3 {
+            let identified = authn::identify(routed, &sent.issuers, &reviews, &mut cache, now);
+            let (waiting, outcome) = match identified {
+                Identified::Known(known) => return Ok(Ok(known)),
+                Identified::Rejected(refused) => return Err(refused.into()),
+                Identified::NeedsKey(waiting, wanted) => {
+                    let rejection = self.without_key(sent, &wanted);
+                    (
+                        waiting,
+                        rejection.map_or(Err(wanted.issuer), |own| Ok(Err(own))),
+                    )
+                }
+                Identified::NeedsReview(waiting, wanted) => {
+                    let issuer = Arc::clone(&wanted.issuer);
+                    let told = sent.review(wanted, now, RETRY);
+                    (waiting, told.ok_or(issuer))
+                }
+            };
+            let rejection = match outcome {
+                Ok(Ok(reviewed)) => {
+                    reviews.push(reviewed);
+                    routed = waiting;
+                    continue;
+                }
+                Ok(Err(rejection)) => rejection,
+                Err(issuer) => return Ok(Err(Passed::Unjudged(Arc::clone(issuer.name())))),
+            };
+            let known = authn::give_up(waiting, rejection, &sent.issuers, now)?;
+            return Ok(Ok(known));
+        }
+        let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
+        let known = authn::give_up(routed, unknown, &sent.issuers, now)?;
         Ok(Ok(known))
     }
 
-    /// Whether the issuer's keys are all here.
-    fn keys_of(&self, sent: &Sent, wanted: &KeyWanted) -> KeysHere {
+    /// What becomes of a token whose key is not held; `None`: its issuer's keys are not here.
+    fn without_key(&self, sent: &Sent, wanted: &KeyWanted) -> Option<Rejection> {
         let name = wanted.issuer.name();
-        if let Some(keyless) = sent.stands_in(name) {
-            return if keyless {
-                KeysHere::None
-            } else {
-                KeysHere::All
-            };
-        }
-        let pinned = self.config.issuers.iter().any(|(issuer, keys)| {
-            issuer.name == *name && matches!(keys.source, KeySource::File(_) | KeySource::Inline(_))
-        });
-        let held = matches!(*wanted.issuer.keys().load(), KeyState::Usable(_));
-        match (pinned || self.fetched, held) {
-            (true, true) => KeysHere::All,
-            (true, false) => KeysHere::None,
-            (false, _) => KeysHere::Not,
-        }
+        let held = match sent.stands_in(name) {
+            Some(keyless) => !keyless,
+            None => {
+                let pinned = match self.config.verifier(name).and_then(VerifierSettings::keys) {
+                    Some(keys) => matches!(keys.source, KeySource::File(_) | KeySource::Inline(_)),
+                    None => false,
+                };
+                if !pinned && !self.fetched {
+                    return None;
+                }
+                let keys = wanted.issuer.keys();
+                keys.is_some_and(|keys| matches!(*keys.load(), KeyState::Usable(_)))
+            }
+        };
+        Some(if held {
+            Rejection::InvalidToken(TokenFault::UnknownKey)
+        } else {
+            Rejection::KeysUnavailable { retry_after: RETRY }
+        })
     }
 
     fn tell(
@@ -370,7 +395,7 @@ impl Explainer {
             Ok(Passed::Vouched(vouched)) => draft.passes(&vouched, &listener.settings),
             Ok(Passed::Attached) => draft.attached(&listener.settings),
             Ok(Passed::Ours(answer)) => draft.ours(&answer),
-            Ok(Passed::NeedsKey(wanted)) => draft.needs_key(&wanted, &self.config),
+            Ok(Passed::Unjudged(issuer)) => draft.unjudged(&issuer, &self.config),
             Err(Ended { rejection, route }) => {
                 let template = route
                     .as_ref()
@@ -388,16 +413,6 @@ impl Explainer {
             }
         }
     }
-}
-
-/// Whether an issuer's keys are here.
-enum KeysHere {
-    /// All of them.
-    All,
-    /// None can be had.
-    None,
-    /// They would have to be fetched.
-    Not,
 }
 
 /// What stands for the id that a request would get.

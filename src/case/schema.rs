@@ -48,14 +48,14 @@ pub(super) static TOKEN: Block = Block {
             "signature",
             &Shape::Words(&["good", "bad"]),
             Default("good"),
-            "`bad`: it does not verify.",
+            "`bad`: it does not verify; whoever is asked about tokens says that it does not hold.",
             "bad",
         ),
         Key::new(
             "keys",
             &Shape::Words(&["held", "unavailable"]),
             Default("held"),
-            "`unavailable`: as if no key of its issuer could be had.",
+            "`unavailable`: as if no key of its issuer could be had, nor an answer of whoever is asked about tokens.",
             "unavailable",
         ),
         Key::new(

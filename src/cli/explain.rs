@@ -181,12 +181,10 @@ fn fetched(config: &Arc<Config>) -> Result<Explainer, String> {
     runtime.block_on(async {
         let clock = Clock::system();
         let (keys, refreshing) = Keys::start(clock.clone());
-        let sources = config.issuers.iter();
-        let prepared =
-            keys.prepare(sources.map(|(issuer, keys)| (Arc::clone(&issuer.name), keys.clone())));
+        let prepared = keys.prepare(config.key_sources());
         let cells = prepared.cells();
         prepared.commit();
-        let most = config.issuers.iter().map(|(_, keys)| keys.timeout).max();
+        let most = config.key_sources().map(|(_, keys)| keys.timeout).max();
         let deadline = clock.sleep(most.unwrap_or_default().saturating_add(GRACE));
         tokio::select! {
             () = refreshing.run() => {}

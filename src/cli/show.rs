@@ -39,7 +39,7 @@ pub(crate) fn keys(source: &KeySource) -> String {
     }
 }
 
-pub(super) fn review(endpoint: &ReviewEndpoint) -> String {
+pub(crate) fn review(endpoint: &ReviewEndpoint) -> String {
     let (kind, place) = endpoint.describe();
     format!("asks: {kind} {}", place.unwrap_or_default())
 }

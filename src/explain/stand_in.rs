@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,12 +15,14 @@ use zeroize::Zeroizing;
 use super::CaseError;
 use super::proof::{self, Holder};
 use crate::authn::{
-    Algorithm, Audiences, Issuer, IssuerSettings, Issuers, KeyCell, KeySet, KeyState,
+    Algorithm, Audiences, Claims, Issuer, IssuerSettings, Issuers, KeyCell, KeySet, KeyState,
+    Review, ReviewWanted, Reviewed, Trust,
 };
 use crate::case::{Case, Claimed, Members, Source, Token, TokenKind};
-use crate::clock::UnixTime;
-use crate::config::Config;
+use crate::clock::{Now, UnixTime};
+use crate::config::{Config, VerifierSettings};
 use crate::identity::{SigningAlgorithm, SigningKey};
+use crate::rejection::Rejection;
 
 /// How long a completed token lives: as long as access tokens usually do.
 const LIFETIME: i64 = 300;
@@ -45,6 +48,8 @@ pub(super) struct Sent {
     pub(super) completed: Vec<String>,
     /// Names of issuers that are stood in for, and whether they have no keys.
     stood_in: Vec<(Arc<str>, bool)>,
+    /// What a reviewer says of tokens that are only claimed; `None`: nothing.
+    reviews: Vec<(Zeroizing<String>, Option<Review>)>,
 }
 
 impl Sent {
@@ -53,6 +58,30 @@ impl Sent {
         let mut all = self.stood_in.iter();
         all.find(|(name, _)| **name == *issuer)
             .map(|(_, keyless)| *keyless)
+    }
+}
+
+impl Sent {
+    /// What the reviewer of a claimed token says of it; `None` for a token that is not claimed.
+    pub(super) fn review(
+        &self,
+        wanted: ReviewWanted,
+        now: Now,
+        retry_after: Duration,
+    ) -> Option<Result<Reviewed, Rejection>> {
+        let mut all = self.reviews.iter();
+        let (_, review) = all.find(|(token, _)| token.as_bytes() == wanted.token())?;
+        let unavailable = || Rejection::ReviewUnavailable { retry_after };
+        Some(
+            review
+                .clone()
+                .ok_or_else(unavailable)
+                .map(|review| Reviewed {
+                    wanted,
+                    review,
+                    asked: now,
+                }),
+        )
     }
 }
 
@@ -85,6 +114,7 @@ impl StandIn {
             proofs: Vec::new(),
             completed: Vec::new(),
             stood_in: Vec::new(),
+            reviews: Vec::new(),
         };
         if let Some(token) = &case.token {
             let made = self.token(token, config, cells, now, &mut sent)?;
@@ -116,13 +146,16 @@ impl StandIn {
         sent: &Sent,
     ) -> Result<Issuers, CaseError> {
         let mut issuers = Vec::with_capacity(config.issuers.len());
-        for (settings, _) in &config.issuers {
-            let issuer = match sent.stands_in(&settings.name) {
-                None => {
-                    let cell = cells.get(&settings.name).map(Arc::clone);
-                    Issuer::new(settings.clone(), cell.unwrap_or_default())
+        for (settings, verifier) in &config.issuers {
+            let issuer = match (verifier, sent.stands_in(&settings.name)) {
+                (VerifierSettings::Review(review), _) => {
+                    Issuer::new(settings.clone(), Arc::new(review.reviewer()))
                 }
-                Some(keyless) => {
+                (VerifierSettings::Keys(_), None) => {
+                    let cell = cells.get(&settings.name).map(Arc::clone);
+                    Issuer::new(settings.clone(), Trust::Keys(cell.unwrap_or_default()))
+                }
+                (VerifierSettings::Keys(_), Some(keyless)) => {
                     let cell = Arc::new(KeyCell::default());
                     if !keyless {
                         let (keys, _) = KeySet::parse(self.jwks.as_bytes())
@@ -165,7 +198,15 @@ impl StandIn {
             }
         }
         let header = self.header(claimed, issuer, cells);
-        sign(&self.key, &header, &claims, claimed.forged)
+        let token = sign(&self.key, &header, &claims, claimed.forged)?;
+        let claims = Claims::parse(Value::Object(claims).to_string().as_bytes());
+        let review = match claims {
+            _ if claimed.keyless => None,
+            Ok(claims) if !claimed.forged => Some(Review::Active(Arc::new(claims))),
+            Ok(_) | Err(_) => Some(Review::Inactive),
+        };
+        sent.reviews.push((token.clone(), review));
+        Ok(token)
     }
 
     /// The JOSE header. What the case says of it stands, unless that is what the issuer's own tokens have: `alg` and `kid`

@@ -11,12 +11,12 @@ use super::found::{self, Request};
 use super::meaning::{Meaning, meaning};
 use super::stand_in::Sent;
 use super::{Listener, token};
-use crate::authn::{self, KeyWanted, Known};
+use crate::authn::{self, Known};
 use crate::authz::{self, Access, Candidates, Demand, Evaluation, Routed};
 use crate::case::{Case, Members, SOME_HOST, SOMEBODY, TokenKind};
 use crate::cli::show;
 use crate::clock::Now;
-use crate::config::Config;
+use crate::config::{Config, VerifierSettings};
 use crate::identity::Vouched;
 use crate::listener::ListenerSettings;
 use crate::rejection::{Decision, Rejection};
@@ -575,16 +575,21 @@ impl Draft {
         self.said
     }
 
-    pub(super) fn needs_key(mut self, wanted: &KeyWanted, config: &Config) -> Explanation {
+    /// Whether the token holds, only somebody who is not here can tell.
+    pub(super) fn unjudged(mut self, issuer: &str, config: &Config) -> Explanation {
         self.said.verdict = Verdict::Unjudged;
-        let name = wanted.issuer.name();
-        let mut sources = config.issuers.iter();
-        let source = sources.find(|(issuer, _)| issuer.name == *name);
-        let place = source.map(|(_, keys)| show::keys(&keys.source));
-        self.said.notes.push(format!(
-            "the signature could not be judged: the keys of `{name}` are not here ({}); --fetch fetches them, --claims does without. Everything that is checked before a signature holds",
-            place.unwrap_or_default()
-        ));
+        let note = match config.verifier(issuer) {
+            Some(VerifierSettings::Review(review)) => format!(
+                "the token could not be judged: whoever judges the tokens of `{issuer}` is not asked from here ({}); --claims does without. Everything that is checked before holds",
+                show::review(&review.endpoint)
+            ),
+            Some(VerifierSettings::Keys(keys)) => format!(
+                "the signature could not be judged: the keys of `{issuer}` are not here ({}); --fetch fetches them, --claims does without. Everything that is checked before a signature holds",
+                show::keys(&keys.source)
+            ),
+            None => String::new(),
+        };
+        self.said.notes.push(note);
         self.said
     }
 
