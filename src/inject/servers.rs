@@ -1,7 +1,7 @@
 //! The servers that are known, and how each is told where to listen.
 //!
-//! Each row was read in the server's own documentation. What is not here is not guessed: the report says so, and the operator
-//! binds it to loopback.
+//! Rows say what the servers' documentation says; none of them was run with what `inject` writes. What is not here is not
+//! guessed: the report says so, and the operator binds it to loopback.
 
 use super::address::Form;
 
