@@ -2,7 +2,7 @@
 
 use countersign::failpoint::{Fault, Point, arm};
 
-use super::table::Comes::{After, At};
+use super::table::Comes::{After, At, Served};
 use super::table::INTERNAL;
 use super::{await_met, last_record, reconcile_all, secs, settled};
 use crate::bed::{
@@ -65,7 +65,7 @@ pub(super) fn the_way_of_a_question() {
         }
         let (status, reason) = match comes {
             At(status, reason) | After(_, status, reason) => (status, reason),
-            _ => unavailable,
+            Served => unavailable,
         };
         assert_eq!(client.read().status, status, "{what}");
         assert_recorded(&last_record(&bed, records), status, reason);
