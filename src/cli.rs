@@ -12,6 +12,7 @@ mod routes;
 mod run;
 mod schema;
 pub(crate) mod show;
+mod test;
 mod token;
 mod webhook;
 
@@ -46,6 +47,7 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Explain(Box<explain::Arguments>),
+    Test(test::Arguments),
     Routes(routes::Arguments),
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
@@ -64,6 +66,7 @@ pub fn run() -> ExitCode {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keygen(arguments) => report(keygen::run(&arguments)),

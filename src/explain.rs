@@ -8,6 +8,8 @@
 //! [`Watch`]: crate::authz::Watch
 
 mod asked;
+mod coverage;
+mod expect;
 mod found;
 mod json;
 mod meaning;
@@ -40,6 +42,7 @@ use crate::rejection::{Malformed, Rejection, TokenFault};
 use crate::request::{Canonical, Connection, Refused, RequestRules};
 
 pub use asked::CaseError;
+pub use coverage::{Coverage, Gap, Missing};
 pub use meaning::{Meaning, Reach, meaning};
 pub use record::{Again, RecordError, Recorded};
 pub use story::{
@@ -263,6 +266,7 @@ impl Explainer {
             Canonical::parse(parts, (), &connection, &listener.rules)?.with_body(body > 0);
         draft.read(request.head());
         if let Some(outbound) = &listener.settings.outbound {
+            draft.considered(outbound.reach.considered(request.head()));
             drop(request.reach(&outbound.reach, now)?);
             draft.reached(&outbound.credential);
             return Ok(Passed::Attached);

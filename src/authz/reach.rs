@@ -15,7 +15,7 @@ use super::pattern::{HostPattern, PathPattern};
 use super::policy::{Policy, PolicyBuilder};
 use super::rate_limit::RateLimits;
 use super::route::{NearMiss, Route, RouteSettings};
-use super::{Granted, Routed};
+use super::{Candidates, Granted, Routed};
 use crate::clock::Now;
 use crate::rejection::Rejection;
 use crate::request::{Authority, Canonical, Head, Opener, PathReading, Refused};
@@ -132,6 +132,12 @@ impl Reach {
     #[must_use]
     pub const fn authorization(&self) -> OwnAuthorization {
         self.authorization
+    }
+
+    /// Which of the paths match a request; for explanations. [`Canonical::reach`] decides.
+    #[must_use]
+    pub fn considered(&self, head: &Head) -> Candidates {
+        self.policy.considered(head)
     }
 
     /// Whether the caller is one of those that the listener is for. Over a Unix socket no web page comes, and a `Host`

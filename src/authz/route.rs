@@ -165,7 +165,7 @@ impl Route {
     }
 
     /// The row of the table that speaks for a method. Methods are exact tokens (RFC 9110 section 9.1).
-    pub(super) fn row(&self, method: &Method) -> Option<usize> {
+    pub(crate) fn row(&self, method: &Method) -> Option<usize> {
         let found = self.methods.iter().find(|(own, _)| own == method);
         let any = matches!(self.settings.table, MethodTable::Any(_));
         found.map(|(_, row)| *row).or_else(|| any.then_some(0))

@@ -58,6 +58,17 @@ const MOST: usize = 44;
 
 /// A table for people: the last column takes what is left of `width` and wraps at spaces.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>], width: usize, colour: bool) -> String {
+    painted_table(head, rows, &[], width, colour)
+}
+
+/// The same with a colour for each row, by its number among those of terminals (`31` is red); empty: none.
+pub(super) fn painted_table(
+    head: &[&str],
+    rows: &[Vec<String>],
+    colours: &[&str],
+    width: usize,
+    colour: bool,
+) -> String {
     let rows: Vec<Vec<String>> = rows
         .iter()
         .map(|row| row.iter().map(|cell| json::visible(cell)).collect())
@@ -90,8 +101,14 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>], width: usize, colour: b
             out.push_str(&line);
         }
     }
-    for row in &rows {
-        out.push_str(&lines(row, &widths));
+    for (at, row) in rows.iter().enumerate() {
+        let text = lines(row, &widths);
+        match colours.get(at).filter(|own| colour && !own.is_empty()) {
+            Some(own) => text.lines().for_each(|line| {
+                out.push_str(&format!("\x1b[{own}m{line}\x1b[0m\n"));
+            }),
+            None => out.push_str(&text),
+        }
     }
     out
 }
@@ -154,5 +171,20 @@ mod tests {
             table(&["PATH", "WHO"], &rows, 80, true),
             "\x1b[1mPATH  WHO\x1b[0m\n/a    one two three four five six seven\n"
         );
+    }
+
+    #[test]
+    fn rows_have_their_colours_on_every_line_and_only_where_colour_is_shown() {
+        let rows = vec![
+            vec!["a".to_owned(), "one two three four five six".to_owned()],
+            vec!["b".to_owned(), "one".to_owned()],
+        ];
+        assert_eq!(
+            painted_table(&["", ""], &rows, &["31", ""], 27, true),
+            "\x1b[31ma  one two three four five\x1b[0m\n\x1b[31m   six\x1b[0m\nb  one\n"
+        );
+        let plain = painted_table(&["", ""], &rows, &["31", ""], 27, false);
+        assert_eq!(plain, table(&["", ""], &rows, 27, false));
+        assert!(!plain.contains('\x1b'));
     }
 }

@@ -102,7 +102,12 @@ fn wants_text(shape: &Shape) -> bool {
 /// The name in `{name}` that YAML took for a mapping.
 fn braces(node: &Node) -> Option<&str> {
     match node.entries() {
-        [only] if only.value.is_null() => Some(&only.key),
+        // `{caller: null}` says that it means a mapping.
+        [only] => {
+            let scalar = only.value.scalar()?;
+            let bare = scalar.kind == Kind::Null && &**scalar.text != "null";
+            bare.then_some(&*only.key)
+        }
         _ => None,
     }
 }

@@ -19,12 +19,8 @@ pub(super) struct Request<'a> {
 
 impl Request<'_> {
     pub(super) fn check(&self, condition: &Condition) -> Check {
-        let what = match condition {
-            Condition::Claim { path, .. } => format!("claims.{path}"),
-            other => other.name().to_owned(),
-        };
         Check {
-            what,
+            what: what(condition),
             wanted: self.wanted(condition),
             found: self.found(condition),
         }
@@ -143,6 +139,14 @@ impl Request<'_> {
             }
             _ => None,
         }
+    }
+}
+
+/// What a condition is called.
+pub(super) fn what(condition: &Condition) -> String {
+    match condition {
+        Condition::Claim { path, .. } => format!("claims.{path}"),
+        other => other.name().to_owned(),
     }
 }
 

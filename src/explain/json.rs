@@ -84,6 +84,7 @@ fn seen(own: &RouteSeen) -> Value {
 fn route(own: &Route) -> Value {
     json!({
         "name": &*own.name,
+        "row": own.row,
         "parameters": pairs(&own.parameters),
         "asks": own.asks,
         "methods": own.methods,

@@ -19,7 +19,7 @@ use crate::clock::Now;
 use crate::config::{Config, VerifierSettings};
 use crate::identity::Vouched;
 use crate::listener::ListenerSettings;
-use crate::rejection::{Decision, Rejection};
+use crate::rejection::{Decision, Refusal, Rejection};
 use crate::request::Head;
 
 /// What becomes of a request, and why.
@@ -143,6 +143,9 @@ pub struct RouteSeen {
 pub struct Route {
     /// Its name.
     pub name: Arc<str>,
+    /// The row of its table that speaks for the request ([`authz::Route::access`]); `None`: it has none, or the request was
+    /// refused before that mattered.
+    pub row: Option<usize>,
     /// The parameters of its path.
     pub parameters: Vec<(String, String)>,
     /// What it asks of a credential, in words.
@@ -400,6 +403,7 @@ impl Draft {
             Some((name.to_owned(), value.to_owned()))
         });
         if let Some(route) = &mut self.said.route {
+            route.row = routed.row();
             route.parameters = found.collect();
         }
         self.alternatives(routed, None, None);
@@ -411,6 +415,7 @@ impl Draft {
         let observes = route.observe().filter(|_| route.observes(self.now));
         self.said.route = Some(Route {
             name: Arc::clone(route.name()),
+            row: None,
             parameters: Vec::new(),
             asks: match demand {
                 Demand::Public => "no token is looked at",
@@ -456,6 +461,17 @@ impl Draft {
             claims: found::claims(verified.claims()),
             verified: !self.claimed,
         }))
+    }
+
+    /// The row that is for nobody decides before it is any further on the way.
+    fn nobody_may(&mut self, rejection: &Rejection, route: &authz::Route) {
+        let told = (&mut self.said.route, &self.said.reading);
+        if let (Some(told), Some(reading)) = told
+            && *rejection == Rejection::Forbidden(Refusal::Nobody)
+        {
+            let method = http::Method::from_bytes(reading.method.as_bytes());
+            told.row = method.ok().and_then(|method| route.row(&method));
+        }
     }
 
     /// What the alternatives of the row want, and what is there.
@@ -528,6 +544,7 @@ impl Draft {
         self.said.verdict = Verdict::Forwarded;
         self.said.caller = allowed.caller().map(Arc::clone);
         if let Some(rejection) = allowed.observed() {
+            self.nobody_may(rejection, allowed.route());
             self.said.observed = Some(rejection.reason());
             self.said.meaning = Some(meaning(rejection));
         }
@@ -608,6 +625,7 @@ impl Draft {
         if let (None, Some(route)) = (&self.said.route, route) {
             // Refused before a row was looked for: the route asks for what it asks all the same.
             self.route(route, Demand::Token);
+            self.nobody_may(rejection, route);
         }
         let tokens = [self.token.take(), self.actor.take()];
         self.said.checks = token::checks(rejection, &tokens, config, self.now);

@@ -2,6 +2,8 @@
 
 mod explain;
 mod explain_command;
+mod test_command;
+mod xml;
 
 use std::path::Path;
 use std::process::{Command, Output};
