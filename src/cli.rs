@@ -5,9 +5,12 @@ mod demo;
 mod explain;
 mod inject;
 pub mod keygen;
+mod learn;
 mod output;
 mod panics;
 mod probe;
+mod progress;
+mod replay;
 mod routes;
 mod run;
 mod schema;
@@ -48,6 +51,8 @@ enum Command {
     Check(check::Arguments),
     Explain(Box<explain::Arguments>),
     Test(test::Arguments),
+    Learn(learn::Arguments),
+    Replay(replay::Arguments),
     Routes(routes::Arguments),
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
@@ -67,6 +72,8 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Learn(arguments) => learn::run(arguments),
+        Command::Replay(arguments) => replay::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keygen(arguments) => report(keygen::run(&arguments)),

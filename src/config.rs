@@ -43,9 +43,10 @@ pub(crate) use scalar::upstream;
 pub use watch::Watcher;
 
 pub(crate) use files::read_whole as read_secret_file;
-pub(crate) use node::{Node, Value};
+pub(crate) use node::{Entry, Node, Value};
 pub(crate) use problem::{Place, Report};
 pub(crate) use scalar::date;
+pub(crate) use shape::is_method_table;
 pub(crate) use view::View;
 
 pub(crate) use files::Content;
@@ -124,10 +125,54 @@ fn load_with(
     let read_document = files::read_whole(path);
     let content = Content::of(&read_document);
     let bytes = read_document.map_err(|reason| Problems::whole(path, reason))?;
-    let text = std::str::from_utf8(&bytes)
+    let text = as_text(path, &bytes)?;
+    load_text(path, text, content, previous, environment)
+}
+
+/// What `path` would be with this text: a document that is not there yet.
+///
+/// # Errors
+/// Everything that is wrong with it and the files it names.
+pub(crate) fn load_written(path: &Path, text: &str) -> Result<Config, Problems> {
+    let content = Content::of(&Ok(zeroize::Zeroizing::new(text.as_bytes().to_vec())));
+    load_text(path, text, content, None, &|name| std::env::var(name).ok())
+}
+
+/// The text of a document and its tree, nothing substituted, no key looked at.
+///
+/// # Errors
+/// It cannot be read, or is no YAML of ours.
+pub(crate) fn as_written(path: &Path) -> Result<(String, Node), Problems> {
+    let bytes = files::read_whole(path).map_err(|reason| Problems::whole(path, reason))?;
+    let text = as_text(path, &bytes)?;
+    let mut report = Report::new(Source::new(path, text));
+    match read_yaml(text, &mut report) {
+        Some(tree) if !report.has_errors() => Ok((text.to_owned(), tree)),
+        _ => Err(report.finish()),
+    }
+}
+
+/// Whether a plain scalar with this text is that text, to YAML 1.2 and to what else reads YAML (`yes` is a boolean of 1.1).
+pub(crate) fn is_plain_text(text: &str) -> bool {
+    const BOOLEANS: [&str; 6] = ["y", "yes", "n", "no", "on", "off"];
+    let lower = text.to_ascii_lowercase();
+    parse::resolve(text) == node::Kind::Text && !BOOLEANS.contains(&lower.as_str())
+}
+
+fn as_text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, Problems> {
+    let text = std::str::from_utf8(bytes)
         .map_err(|error| Problems::whole(path, format!("is not UTF-8 text: {error}")))?;
     // A byte order mark is no part of the text; some editors write one.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn load_text(
+    path: &Path,
+    text: &str,
+    content: Content,
+    previous: Option<&Config>,
+    environment: Environment<'_>,
+) -> Result<Config, Problems> {
     let mut report = Report::new(Source::new(path, text));
     let mut files = Files::new(path);
     let limits = previous

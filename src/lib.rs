@@ -28,7 +28,8 @@
 //!
 //! The pure core (`request`, `authn`, `authz`, `identity`, `rejection`) does no I/O, knows no async and reads no clock.
 //! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `review` (verdicts that are asked for), `credential` (access tokens), `config` (document
-//! to snapshot), `admin`, `telemetry`, and `app` which wires them. What only Unix has is in `platform`, with a portable twin.
+//! to snapshot), `admin`, `telemetry`, and `app` which wires them. Apart from requests, `explain`, `learn` and `replay` are about policies that nobody
+//! enforces yet. What only Unix has is in `platform`, with a portable twin.
 
 #[macro_use]
 pub mod failpoint;
@@ -43,6 +44,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod decision_log;
 pub mod drain;
 pub mod explain;
 mod fetch;
@@ -52,11 +54,13 @@ pub mod fuzzing;
 pub mod identity;
 pub mod inject;
 pub mod jwks;
+pub mod learn;
 pub mod listener;
 pub mod net;
 mod platform;
 pub mod proxy;
 pub mod rejection;
+pub mod replay;
 pub mod request;
 pub mod review;
 pub mod snapshot;

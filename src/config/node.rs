@@ -145,6 +145,14 @@ impl Node {
         )
     }
 
+    /// A scalar as a plain one of YAML is written.
+    pub(crate) fn plain(&self) -> String {
+        match self.scalar().map(|scalar| (scalar.kind, &*scalar.text)) {
+            None | Some((Kind::Null, _)) => "null".to_owned(),
+            Some((_, text)) => text.to_string(),
+        }
+    }
+
     /// What the value is, in words; never a substituted text.
     pub(crate) fn described(&self) -> String {
         match &self.value {

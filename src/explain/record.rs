@@ -95,6 +95,27 @@ impl Explainer {
     }
 }
 
+impl Explainer {
+    /// What this configuration makes of a recorded request at `at`, as far as a record has it; and whether it had a credential
+    /// that the record does not tell of, so that it was asked here without one.
+    pub(crate) fn replay(
+        &self,
+        record: &Value,
+        at: UnixTime,
+    ) -> Result<(Explanation, bool), RecordError> {
+        let read = Read { record };
+        let case = read.case(&self.config, &mut Vec::new());
+        let mut case = case.ok_or(RecordError::NoRequest)?;
+        case.at = Some(at);
+        if let Some(protocol) = read.text("upgrade") {
+            let own = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+            case.request.headers.push(own("connection", "upgrade"));
+            case.request.headers.push(own("upgrade", protocol));
+        }
+        Ok((self.explain(&case, at)?, read.credential_is_unknown()))
+    }
+}
+
 /// What was wrong with a credential that no record has, only the record can tell.
 fn stands(told: &mut Explanation, recorded: &Recorded) {
     let known = recorded.reason.as_deref().and_then(Meaning::of);

@@ -2,6 +2,8 @@
 
 mod explain;
 mod explain_command;
+mod learn;
+mod replay;
 mod test_command;
 mod xml;
 

@@ -1,0 +1,190 @@
+//! `countersign replay`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::output::{self, OutputFormat};
+use super::progress::Progress;
+use super::{BAD_CONFIGURATION, check};
+use crate::clock::{Clock, UnixTime};
+use crate::config;
+use crate::decision_log::{self, Counts, Log, with_commas};
+use crate::replay::{Difference, Replay, Seen};
+use crate::telemetry::json::visible;
+
+/// The command line does not fit together, or a log cannot be read.
+const USAGE: u8 = 2;
+
+/// Requests that passed would be refused, and none the other way round. As `diff` has it.
+const NARROWER: u8 = 1;
+
+/// Requests that were refused would pass, or may, or pass as another caller.
+const WIDER: u8 = 2;
+
+/// Rows of a table for people; programs get all.
+const ROWS: usize = 60;
+
+/// Tell which recorded requests would now be decided differently
+///
+/// Reads decision records (docs/decision-record.md), makes the request of each as far as it has it, and decides by the
+/// configuration. What counts is whether it passes: what was only observed passed then. `may` says that it depends on what no
+/// record has: roles, groups, certificates, a second token, a subject that was hashed, claims that the policy of the time did
+/// not read. Nothing is sent and no network is touched. Exits with 0 when all is decided alike (or is refused for another
+/// reason), with 1 when requests that passed would be refused, with 2 when some would pass, or may, that did not, or as another
+/// caller (and when a log cannot be read), and with 64 when the configuration is not valid.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  countersign replay decisions.log --config new.yaml
+  kubectl logs POD -c countersign | countersign replay - --config new.yaml --output json")]
+pub(super) struct Arguments {
+    /// Logs with decision records, one JSON object per line; `-` reads standard input.
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// The configuration that decides; by default that of COUNTERSIGN_CONFIG, or /etc/countersign/countersign.yaml.
+    #[arg(long, short, value_name = "FILE", default_value_os_t = super::default_config(), hide_default_value = true)]
+    config: PathBuf,
+    /// When it decides, which matters where something is observed until a date: 2026-12-31T12:00:00Z. Now where it is left out.
+    #[arg(long, value_name = "TIME", value_parser = config::date)]
+    at: Option<UnixTime>,
+    /// Who reads the output.
+    #[arg(long, value_enum, default_value_t)]
+    output: OutputFormat,
+}
+
+/// Replays.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let config = match config::load(&arguments.config, None) {
+        Ok(config) => Arc::new(config),
+        Err(problems) => {
+            output::err(&check::report(&problems));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let at = arguments.at.unwrap_or_else(|| Clock::system().now().unix);
+    let mut replay = match Replay::new(config, at) {
+        Ok(replay) => replay,
+        Err(reason) => {
+            output::err(&format!("countersign: {reason}\n"));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    let logs: Vec<Log> = arguments.logs.iter().map(|path| Log::new(path)).collect();
+    let mut progress = Progress::new(&logs);
+    let read = decision_log::read(
+        &logs,
+        |record, line| replay.record(record, line),
+        |counts| progress.look(counts),
+    );
+    progress.end();
+    let counts = match read {
+        Ok(counts) => counts,
+        Err(error) => {
+            output::err(&format!("countersign: {}\n", visible(&error.to_string())));
+            return ExitCode::from(USAGE);
+        }
+    };
+    match arguments.output {
+        OutputFormat::Text => {
+            for line in counts.passed_over() {
+                output::err(&format!("{}\n", visible(&line)));
+            }
+            output::out(&text(&replay));
+        }
+        OutputFormat::Json => output::json(&document(&replay, &counts)),
+    }
+    match replay.is_wider() {
+        None => ExitCode::SUCCESS,
+        Some(false) => ExitCode::from(NARROWER),
+        Some(true) => ExitCode::from(WIDER),
+    }
+}
+
+fn document(replay: &Replay, counts: &Counts) -> Value {
+    let figures = replay.figures();
+    let differences = replay.differences().into_iter().map(|(one, seen)| {
+        json!({
+            "change": one.change.word(), "client": one.who, "route_then": one.route_then, "route": one.route,
+            "then": one.then, "now": one.now, "requests": seen.count, "example": seen.example,
+            "request_id": seen.request_id,
+        })
+    });
+    json!({
+        "verdict": match replay.is_wider() {
+            None => "same",
+            Some(false) => "narrower",
+            Some(true) => "wider",
+        },
+        "requests": figures.requests,
+        "same": figures.same,
+        "different": figures.different,
+        "unknown": figures.unknown,
+        "apart": figures.apart,
+        "kinds": figures.kinds,
+        "differences": differences.collect::<Value>(),
+        "log": {
+            "lines": counts.lines, "requests": counts.requests, "connections": counts.connections,
+            "other": counts.other, "bad": counts.bad, "named": counts.named,
+        },
+    })
+}
+
+fn text(replay: &Replay) -> String {
+    let figures = replay.figures();
+    let mut out = format!(
+        "{} requests: {} decided alike, {} differently",
+        with_commas(figures.requests),
+        with_commas(figures.same),
+        with_commas(figures.different)
+    );
+    if figures.unknown > 0 {
+        let unknown = with_commas(figures.unknown);
+        out.push_str(&format!(", {unknown} of which the record says too little"));
+    }
+    if figures.apart > 0 {
+        let apart = with_commas(figures.apart);
+        out.push_str(&format!(", {apart} that policy has no part in"));
+    }
+    out.push('\n');
+    let all = replay.differences();
+    if all.is_empty() {
+        return out;
+    }
+    let rows: Vec<Vec<String>> = all.iter().take(ROWS).map(row).collect();
+    let head = ["CHANGE", "CLIENT", "ROUTE", "WHY", "REQUESTS", "EXAMPLE"];
+    out.push('\n');
+    out.push_str(&output::table(
+        &head,
+        &rows,
+        output::width(),
+        output::colour(),
+    ));
+    if let Some(more) = all.len().checked_sub(ROWS).filter(|more| *more > 0) {
+        out.push_str(&format!("… and {more} more; --output json has all\n"));
+    }
+    out
+}
+
+fn row((one, seen): &(&Difference, &Seen)) -> Vec<String> {
+    let route = if one.route_then == one.route {
+        one.route.clone()
+    } else {
+        format!("{} → {}", one.route_then, one.route)
+    };
+    let why = match (one.then.as_str(), one.now.as_str()) {
+        ("", now) => now.to_owned(),
+        (then, "") => format!("was {then}"),
+        (then, now) if then == now => format!("{now}, was observed"),
+        (then, now) => format!("{now}, was {then}"),
+    };
+    vec![
+        one.change.word().replace('_', " "),
+        one.who.clone(),
+        route,
+        why,
+        with_commas(seen.count),
+        seen.example.clone(),
+    ]
+}
