@@ -5,8 +5,10 @@
 //! only what is listed and has no names to check.
 
 mod answers;
+mod history;
 mod outbound;
 mod page;
+mod question;
 mod serve;
 mod status;
 mod upstream;
@@ -18,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+pub use history::{History, LastMinutes, MINUTES, Tally};
 pub use outbound::{OutboundCounts, OutboundStatus};
 pub use serve::serve;
 pub use status::{Ready, Requests, RouteCounts, Status};
@@ -25,6 +28,7 @@ pub use upstream::{UpstreamExposure, UpstreamStatus};
 
 use crate::clock::{Clock, Now};
 use crate::drain::{DrainSignal, Readiness};
+use crate::explain::Explainer;
 use crate::telemetry::{
     CertificateStatuses, CredentialStatuses, KeyStatus, ReviewStatuses, Telemetry,
 };
@@ -90,10 +94,16 @@ pub struct AdminState {
     pub upstreams: Box<dyn Fn() -> Vec<UpstreamStatus> + Send + Sync>,
     /// The routes of the live configuration.
     pub routes: Box<dyn Fn() -> Vec<RouteStatus> + Send + Sync>,
+    /// All listeners of the live configuration.
+    pub listeners: Box<dyn Fn() -> Vec<ListenerStatus> + Send + Sync>,
     /// The outbound listeners of the live configuration.
     pub outbound: Box<dyn Fn() -> Vec<OutboundStatus> + Send + Sync>,
     /// The public keys that verify assertions, a JWKS (RFC 7517 section 5).
     pub jwks: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// Decisions of the last minutes.
+    pub history: Arc<History>,
+    /// Explains requests under the live configuration; in words why it cannot.
+    pub explainer: Box<dyn Fn() -> Result<Explainer, String> + Send + Sync>,
 }
 
 impl fmt::Debug for AdminState {
@@ -102,6 +112,21 @@ impl fmt::Debug for AdminState {
             .field("config_file", &self.config_file)
             .finish_non_exhaustive()
     }
+}
+
+/// A listener, as `/status` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ListenerStatus {
+    /// Its name.
+    pub name: String,
+    /// Where callers connect, as configured.
+    pub listen: String,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// Where it leads.
+    pub upstream: String,
+    /// Whether it attaches tokens instead of authenticating its callers.
+    pub outbound: bool,
 }
 
 /// A route, as `/status` shows it.

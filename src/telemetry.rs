@@ -33,8 +33,11 @@ pub use cells::{Counter, Gauge, Histogram};
 pub use certificates::CertificateStatuses;
 pub use credentials::CredentialStatuses;
 pub use keys::KeyStatus;
-pub use metrics::{ControlMetrics, Metrics};
+pub use metrics::{ControlMetrics, Decided, Metrics};
 pub use reading::{Kind, Sampled};
+pub(crate) use record::blank::{
+    blanked as blanked_target, decoded as percent_decoded, holds_token,
+};
 pub use record::{ConnectionEnd, End, Outcome, VERSION};
 pub use recorder::{CacheCounters, Connections, Recorder, UpstreamCounters, WorkerTelemetry};
 pub use reviews::ReviewStatuses;

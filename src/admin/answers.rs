@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::{Method, Response, StatusCode, Uri};
 
+use super::question::{self, Told};
 use super::{AdminState, Probe, Surface, page};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -68,7 +69,7 @@ fn served(state: &AdminState, surface: &Surface, asked: Asked<'_>) -> Response<B
     };
     let known = match (surface, probe) {
         (Surface::Admin, Some(_)) => true,
-        (Surface::Admin, None) => matches!(path, "/" | "/status"),
+        (Surface::Admin, None) => matches!(path, "/" | "/status" | "/explain"),
         (Surface::Probes(served), Some(probe)) => served.contains(&probe),
         (Surface::Probes(_), None) => false,
     };
@@ -95,14 +96,25 @@ fn served(state: &AdminState, surface: &Surface, asked: Asked<'_>) -> Response<B
         }
         Some(Probe::Jwks) => body(StatusCode::OK, JWKS, (state.jwks)().to_string().into()),
         None if path == "/status" => json(StatusCode::OK, &state.status()),
-        None => {
-            let mut response = body(StatusCode::OK, HTML, page::render(&state.status()).into());
-            response
-                .headers_mut()
-                .insert(CONTENT_SECURITY_POLICY, page::policy());
-            response
+        None if path == "/explain" => {
+            let query = asked.uri.query().unwrap_or_default();
+            status_page(state, &question::Asked::answer(query, state))
         }
+        None => status_page(state, &question::Asked::nothing()),
     }
+}
+
+fn status_page(state: &AdminState, question: &question::Asked) -> Response<Bytes> {
+    let status = match question.told {
+        Told::Refused(_) => StatusCode::BAD_REQUEST,
+        Told::Nothing | Told::Request(_) | Told::Record(_) => StatusCode::OK,
+    };
+    let page = page::render(&state.status(), question);
+    let mut response = body(status, HTML, page.into());
+    response
+        .headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, page::policy());
+    response
 }
 
 fn readyz(state: &AdminState, asked: Asked<'_>) -> Response<Bytes> {

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{AdminState, OutboundCounts, OutboundStatus, Reloads, RouteStatus, UpstreamStatus};
+use super::{
+    AdminState, LastMinutes, ListenerStatus, OutboundCounts, OutboundStatus, Reloads, RouteStatus,
+    UpstreamStatus,
+};
 use crate::certificate::CertificateStatus;
 use crate::credential::{CredentialHealth, CredentialStatus};
 use crate::drain::Phase;
 use crate::jwks::{IssuerKeyStatus, KeyHealth};
 use crate::review::{ReviewHealth, ReviewStatus};
+use crate::telemetry::Decided;
 
 /// Whether the proxy should receive traffic.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,6 +49,10 @@ pub struct Status {
     pub workers: usize,
     /// Counts since the start.
     pub requests: Requests,
+    /// What ended in each of the last 30 minutes; the last entry is the running minute.
+    pub last_minutes: LastMinutes,
+    /// Where callers connect, and where it leads.
+    pub listeners: Vec<ListenerStatus>,
     /// Issuers and their keys.
     pub issuers: Vec<IssuerKeyStatus>,
     /// Issuers whose tokens somebody else judges, and what came of asking.
@@ -187,6 +195,7 @@ impl AdminState {
     #[must_use]
     pub fn status(&self) -> Status {
         let now = self.clock.now();
+        self.history.look(self.telemetry.metrics(), now.tick);
         Status {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: now.tick.since(self.started.tick).as_secs(),
@@ -203,6 +212,8 @@ impl AdminState {
             readiness: self.ready(),
             workers: self.workers,
             requests: self.requests(),
+            last_minutes: self.history.last(now.tick),
+            listeners: (self.listeners)(),
             issuers: (self.issuers)(),
             reviews: (self.reviews)(),
             credentials: (self.credentials)(),
@@ -233,23 +244,23 @@ impl AdminState {
         }
     }
 
-    /// Allowed and refused requests by the values of a label.
-    fn counts_by(&self, name: &str) -> BTreeMap<String, (u64, u64)> {
+    /// Allowed and refused requests by a label.
+    fn counts_by(&self, name: impl Fn(&Decided) -> &str) -> BTreeMap<String, (u64, u64)> {
         let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-        for (labels, value) in self.telemetry.metrics().samples(DECISIONS) {
-            let (allowed, refused) = counts.entry(label(&labels, name).to_owned()).or_default();
-            let count = if label(&labels, "decision") == "allowed" {
+        for decided in self.telemetry.metrics().decided() {
+            let (allowed, refused) = counts.entry(name(&decided).to_string()).or_default();
+            let count = if *decided.decision == *"allowed" {
                 allowed
             } else {
                 refused
             };
-            *count = count.saturating_add(whole(value));
+            *count = count.saturating_add(decided.count);
         }
         counts
     }
 
     fn outbound_counts(&self) -> Vec<OutboundCounts> {
-        let counts = self.counts_by("listener");
+        let counts = self.counts_by(|decided| &decided.listener);
         let with_counts = |outbound: OutboundStatus| {
             let (allowed, refused) = counts.get(&outbound.listener).copied().unwrap_or_default();
             OutboundCounts {
@@ -262,7 +273,7 @@ impl AdminState {
     }
 
     fn route_counts(&self) -> Vec<RouteCounts> {
-        let counts = self.counts_by("route");
+        let counts = self.counts_by(|decided| &decided.route);
         (self.routes)()
             .into_iter()
             .map(|route| {
@@ -278,12 +289,10 @@ impl AdminState {
 
     fn refusals_by_reason(&self) -> BTreeMap<String, u64> {
         let mut reasons = BTreeMap::new();
-        for (labels, value) in self.telemetry.metrics().samples(DECISIONS) {
-            if label(&labels, "decision") != "allowed" {
-                let count: &mut u64 = reasons
-                    .entry(label(&labels, "reason").to_owned())
-                    .or_default();
-                *count = count.saturating_add(whole(value));
+        for decided in self.telemetry.metrics().decided() {
+            if *decided.decision != *"allowed" {
+                let count: &mut u64 = reasons.entry(decided.reason.into_string()).or_default();
+                *count = count.saturating_add(decided.count);
             }
         }
         reasons
@@ -305,13 +314,6 @@ fn issuers_in_trouble(issuers: &[IssuerKeyStatus]) -> (Vec<String>, Vec<String>)
         }
     }
     (without, stale)
-}
-
-fn label<'a>(labels: &'a [(String, String)], name: &str) -> &'a str {
-    labels
-        .iter()
-        .find(|(key, _)| key == name)
-        .map_or("", |(_, value)| value)
 }
 
 #[expect(

@@ -1,4 +1,5 @@
 mod credentials;
+mod page;
 
 use http::{HeaderMap, Method, Response, Uri};
 use serde_json::{Value, json};
@@ -57,7 +58,10 @@ fn with_issuers(issuers: Vec<IssuerKeyStatus>) -> (AdminState, Drain) {
         issuers: Arc::new(move || issuers.clone()),
         reviews: Arc::new(Vec::new),
         credentials: Arc::new(Vec::new),
+        listeners: Box::new(|| vec![ListenerStatus::default()]),
         outbound: Box::new(Vec::new),
+        history: Arc::default(),
+        explainer: Box::new(|| Err("no <configuration>".into())),
         certificates: Arc::new(Vec::new),
         upstreams: Box::new(Vec::new),
         routes: Box::new(|| {
@@ -117,8 +121,9 @@ fn get(state: &AdminState, target: &str) -> (u16, String) {
     )
 }
 
-const PATHS: [&str; 6] = [
+const PATHS: [&str; 7] = [
     "/",
+    "/explain",
     "/livez",
     "/readyz",
     "/metrics",

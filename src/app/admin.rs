@@ -5,18 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::admin::{
-    self, AdminState, AllowStatus, OutboundStatus, ReloadStatus, RouteStatus, Surface,
-    UpstreamExposure, UpstreamStatus,
+    self, AdminState, AllowStatus, History, ListenerStatus, OutboundStatus, ReloadStatus,
+    RouteStatus, Surface, UpstreamExposure, UpstreamStatus,
 };
 use crate::authz::RouteSettings;
+use crate::cli::show;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::credential::Credentials;
 use crate::drain::{DrainSignal, Readiness};
+use crate::explain::Explainer;
 use crate::jwks::Keys;
+use crate::listener::ListenerSettings;
 use crate::review::Reviews;
-use crate::snapshot::SnapshotCell;
-use crate::telemetry::{CertificateStatuses, Kind, Telemetry};
+use crate::snapshot::{Snapshot, SnapshotCell};
+use crate::telemetry::{CertificateStatuses, CredentialStatuses, KeyStatus, Kind, Telemetry};
 
 use super::exposure::Exposure;
 
@@ -33,6 +36,7 @@ pub(super) struct Sources<'a> {
     pub(super) reload: ReloadStatus,
     pub(super) readiness: Readiness,
     pub(super) exposure: Exposure,
+    pub(super) history: Arc<History>,
 }
 
 /// Serves admin and probes on this thread, until the drain has ended.
@@ -60,28 +64,18 @@ pub(super) fn spawn(
 }
 
 fn state(sources: Sources<'_>, config: &Config) -> AdminState {
-    let keys = sources.keys.clone();
-    let issuers: crate::telemetry::KeyStatus = Arc::new(move || keys.status());
-    if let Err(error) = sources.telemetry.metrics().observe_keys(&issuers) {
-        tracing::error!(%error, "metrics.keys_unavailable");
-    }
+    let issuers = issuers(&sources);
     let reviews = sources.reviews.clone();
     let reviews: crate::telemetry::ReviewStatuses = Arc::new(move || reviews.status());
     if let Err(error) = sources.telemetry.metrics().observe_reviews(&reviews) {
         tracing::error!(%error, "metrics.reviews_unavailable");
     }
-    let credentials = sources.credentials.clone();
-    let credentials: crate::telemetry::CredentialStatuses = Arc::new(move || credentials.status());
-    if let Err(error) = sources
-        .telemetry
-        .metrics()
-        .observe_credentials(&credentials)
-    {
-        tracing::error!(%error, "metrics.credentials_unavailable");
-    }
+    let credentials = credentials(&sources);
     let certificates = certificates(&sources);
     let routes = Arc::clone(sources.snapshot);
     let outbound = Arc::clone(sources.snapshot);
+    let listeners = Arc::clone(sources.snapshot);
+    let live = Arc::clone(sources.snapshot);
     let jwks = (Arc::clone(sources.snapshot), sources.clock.clone());
     let exposure = sources.exposure;
     let snapshot = Arc::clone(sources.snapshot);
@@ -115,8 +109,33 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
             let listeners = &outbound.load().config.listeners;
             listeners.iter().filter_map(OutboundStatus::of).collect()
         }),
+        listeners: Box::new(move || {
+            let listeners = &listeners.load().config.listeners;
+            listeners.iter().map(describe_listener).collect()
+        }),
+        history: sources.history,
+        explainer: Box::new(move || explainer(&live.load())),
         jwks: Box::new(move || jwks.0.load().identity.jwks(jwks.1.now().unix)),
     }
+}
+
+fn issuers(sources: &Sources<'_>) -> KeyStatus {
+    let keys = sources.keys.clone();
+    let status: KeyStatus = Arc::new(move || keys.status());
+    if let Err(error) = sources.telemetry.metrics().observe_keys(&status) {
+        tracing::error!(%error, "metrics.keys_unavailable");
+    }
+    status
+}
+
+fn credentials(sources: &Sources<'_>) -> CredentialStatuses {
+    let credentials = sources.credentials.clone();
+    let status: CredentialStatuses = Arc::new(move || credentials.status());
+    let metrics = sources.telemetry.metrics();
+    if let Err(error) = metrics.observe_credentials(&status) {
+        tracing::error!(%error, "metrics.credentials_unavailable");
+    }
+    status
 }
 
 fn certificates(sources: &Sources<'_>) -> CertificateStatuses {
@@ -153,8 +172,28 @@ fn observe_exposure(
     }
 }
 
+/// What is explained counts for no limit and no cache of ours; of what lives, it reads the keys alone.
+fn explainer(live: &Snapshot) -> Result<Explainer, String> {
+    let issuers = live.issuers.iter();
+    let cells = issuers.filter_map(|issuer| {
+        let keys = issuer.keys()?;
+        Some((Arc::clone(issuer.name()), Arc::clone(keys)))
+    });
+    Explainer::new(Arc::clone(&live.config), cells.collect())
+}
+
+fn describe_listener(settings: &ListenerSettings) -> ListenerStatus {
+    ListenerStatus {
+        name: settings.name.to_string(),
+        listen: show::listen(&settings.listen),
+        tls: settings.tls.is_some(),
+        upstream: show::upstream(&settings.upstream.address),
+        outbound: settings.outbound.is_some(),
+    }
+}
+
 fn describe(route: &RouteSettings) -> RouteStatus {
-    let allow = crate::cli::show::table(&route.table)
+    let allow = show::table(&route.table)
         .into_iter()
         .map(|(methods, who)| AllowStatus {
             methods: methods

@@ -12,7 +12,7 @@ use super::exposure::Exposure;
 use super::snapshots::Cells;
 use super::worker_thread::{self, Role, Start};
 use super::{Addresses, Options, StartError, admin, self_test, snapshots};
-use crate::admin::ReloadStatus;
+use crate::admin::{History, ReloadStatus};
 use crate::config::watch::Watcher;
 use crate::config::{self, Config};
 use crate::credential::{self, CredentialKeeper, Credentials};
@@ -49,6 +49,7 @@ pub(super) struct Control {
     _events: tracing::dispatcher::DefaultGuard,
     reload: ReloadStatus,
     exposure: Exposure,
+    history: Arc<History>,
     certificates: Certificates,
     watcher: Watcher,
     drain: Drain,
@@ -162,6 +163,7 @@ impl Control {
         let control = Self {
             reload: ReloadStatus::default(),
             exposure: Exposure::new(&sockets.addresses),
+            history: Arc::default(),
             certificates: Certificates::default(),
             options,
             commands,
@@ -206,6 +208,7 @@ impl Control {
             reload: self.reload.clone(),
             readiness: Readiness::default(),
             exposure: self.exposure.clone(),
+            history: Arc::clone(&self.history),
         };
         admin::spawn(sources, config, admin, probes)
     }
@@ -328,12 +331,13 @@ impl Control {
     }
 
     /// Looks upstream names up, in the background, and for what an operator must be told: a way around the proxy,
-    /// certificates near their end.
+    /// certificates near their end, what was decided in the last minutes.
     fn look_around(&mut self) {
         let snapshot = self.snapshot.load_full();
         drop(self.exposure.look(&snapshot));
-        let now = self.options.clock.now().unix;
-        self.certificates.look(&snapshot.config, now);
+        let now = self.options.clock.now();
+        self.history.look(self.telemetry.metrics(), now.tick);
+        self.certificates.look(&snapshot.config, now.unix);
         for listener in &snapshot.listeners {
             let target = Arc::clone(&listener.target);
             tokio::task::spawn_local(async move {

@@ -69,10 +69,18 @@ impl Explainer {
             .ok_or(RecordError::NoRequest)?;
         let mut told = self.explain(&case, UnixTime::default())?;
         told.notes.extend(notes);
-        let unknown = read.credential_is_unknown();
-        if unknown {
-            stands(&mut told, &recorded);
+        let same_reason = told.verdict.reason() == recorded.reason.as_deref();
+        let missing = if read.credential_is_unknown() {
+            Some("credential")
+        } else if read.fields_are_unknown() && !same_reason {
+            Some("header fields")
+        } else {
+            None
+        };
+        if let Some(missing) = missing {
+            stands(&mut told, &recorded, missing);
         }
+        let unknown = missing.is_some();
         let reached = is_beyond_policy(recorded.reason.as_deref());
         let same = match (unknown, told.verdict) {
             (true, _) | (_, Verdict::Unjudged) => None,
@@ -116,8 +124,8 @@ impl Explainer {
     }
 }
 
-/// What was wrong with a credential that no record has, only the record can tell.
-fn stands(told: &mut Explanation, recorded: &Recorded) {
+/// What was wrong with something that no record has, only the record can tell.
+fn stands(told: &mut Explanation, recorded: &Recorded, missing: &str) {
     let known = recorded.reason.as_deref().and_then(Meaning::of);
     let Some(meaning) = known else { return };
     told.verdict = Verdict::Refused {
@@ -132,9 +140,9 @@ fn stands(told: &mut Explanation, recorded: &Recorded) {
     told.identity = None;
     told.principal = None;
     told.alternatives.clear();
-    told.notes.push(
-        "the record does not have the credential: the reason is the recorded one, and only the reading of the request and its route were made anew".to_owned(),
-    );
+    told.notes.push(format!(
+        "the record does not have the {missing}: the reason is the recorded one, and only the reading of the request and its route were made anew"
+    ));
 }
 
 /// Whether policy had let the request pass when it failed.
@@ -186,6 +194,14 @@ impl Read<'_> {
             .iter()
             .any(|own| reason.starts_with(own))
             && reason != "token_unavailable"
+    }
+
+    /// Whether it was refused for what may have stood in its header fields, which no record has.
+    fn fields_are_unknown(&self) -> bool {
+        let reason = self.text("reason").unwrap_or_default();
+        ["malformed_", "head_", "expectation_", "upgrade_not_"]
+            .iter()
+            .any(|own| reason.starts_with(own))
     }
 
     fn case(&self, config: &Config, notes: &mut Vec<String>) -> Option<Case> {

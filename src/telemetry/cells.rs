@@ -220,6 +220,21 @@ impl Family<Count> {
     }
 }
 
+impl Family<Count> {
+    /// Label values and the sum of all workers' cells, series by series.
+    pub(super) fn sums(&self) -> Vec<(Vec<Box<str>>, u64)> {
+        let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = |cells: &[Arc<Count>]| {
+            cells.iter().fold(0_u64, |sum, cell| {
+                sum.wrapping_add(cell.0.load(Ordering::Relaxed))
+            })
+        };
+        let all = series.iter();
+        all.map(|(values, cells)| (values.clone(), sum(cells)))
+            .collect()
+    }
+}
+
 impl Family<Level> {
     pub(super) fn gauge(&self, values: &[&str]) -> Gauge {
         Gauge(self.cell(values), PhantomData)

@@ -57,6 +57,21 @@ worker_families! {
     cache_evictions: Count, "countersign_token_cache_evictions_total", [], "Verified tokens that made room for others.";
 }
 
+/// Requests that ended since the start, of one series of `countersign_decisions_total`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    /// The listener.
+    pub listener: Box<str>,
+    /// The route; empty where none was found.
+    pub route: Box<str>,
+    /// `allowed`, `denied` or `errored`.
+    pub decision: Box<str>,
+    /// Why it was not allowed; empty where it was.
+    pub reason: Box<str>,
+    /// How many.
+    pub count: u64,
+}
+
 /// What the control thread counts.
 #[derive(Debug)]
 pub struct ControlMetrics {
@@ -212,6 +227,23 @@ impl Metrics {
             })
             .map(|(_, value)| value)
             .sum()
+    }
+
+    /// Requests that ended, series by series. Reads these counters alone.
+    #[must_use]
+    pub fn decided(&self) -> Vec<Decided> {
+        let sums = self.workers.decisions.sums().into_iter();
+        sums.filter_map(|(labels, count)| {
+            let [listener, route, decision, reason] = labels.try_into().ok()?;
+            Some(Decided {
+                listener,
+                route,
+                decision,
+                reason,
+                count,
+            })
+        })
+        .collect()
     }
 
     /// Label pairs and value of each sample of a counter or gauge.

@@ -18,7 +18,7 @@ use crate::clock::Now;
 use crate::rejection::{Decision, Rejection};
 use crate::request::{Facts, Head};
 
-pub(super) mod blank;
+pub(in crate::telemetry) mod blank;
 
 /// The schema's version: a field that changes its meaning or goes away makes it the next.
 pub const VERSION: u32 = 1;

@@ -78,6 +78,8 @@ mod smartem;
 #[cfg(test)]
 mod stalls;
 #[cfg(test)]
+mod status_page;
+#[cfg(test)]
 mod streams;
 #[cfg(test)]
 mod supply_chain;

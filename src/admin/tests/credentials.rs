@@ -94,9 +94,12 @@ fn a5_status_page_and_metrics_tell_the_state_of_credentials() {
     );
     let (_, page) = get(&state, "/");
     for expected in [
-        "<td>agent</td><td class=\"warn\">held, not renewed</td><td><code>agent</code> private_key_jwt</td>",
-        "<td>in 5 min 0 s</td><td>in 4 min 30 s</td><td>invalid_client (status 401)</td>",
-        "<td class=\"bad\">none: 503</td>",
+        "\"Credential\">agent</td><td data-head=\"Token\" class=\"warn\">held, not renewed</td>",
+        "<code>agent</code> private_key_jwt</td>",
+        "\"Ends\" class=\"span\">in 5 min 0 s</td>",
+        "\"Next request\" class=\"span\">in 4 min 30 s</td>",
+        "\"Last error\">invalid_client (status 401)</td>",
+        "class=\"bad\">none: 503</td>",
         "https://id.example.org/&lt;realm&gt;",
     ] {
         assert!(page.contains(expected), "{expected}: {page}");

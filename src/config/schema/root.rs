@@ -155,7 +155,7 @@ pub(crate) static ROOT: Block = Block {
 /// `admin`.
 pub(crate) static ADMIN: Block = Block {
     name: "admin",
-    doc: "The admin listener: /livez, /readyz, /metrics, /status, / (the status page) and /.well-known/jwks.json. GET only, nothing secret, nothing changes state.",
+    doc: "The admin listener: /livez, /readyz, /metrics, /status, / and /explain (the status page) and /.well-known/jwks.json. GET only, nothing secret, nothing changes state.",
     keys: &[
         Key::new(
             "listen",

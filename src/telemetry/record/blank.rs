@@ -61,7 +61,7 @@ pub(in crate::telemetry) fn blanked_path(path: &str) -> Cow<'_, str> {
 
 /// The target with the values of secret parameters, whatever looks like a JWT, and a user name blanked; `None` when
 /// there is none.
-pub(super) fn blanked(target: &str) -> Option<String> {
+pub(crate) fn blanked(target: &str) -> Option<String> {
     let (path, query) = match target.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (target, None),
@@ -93,7 +93,7 @@ pub(super) fn blanked(target: &str) -> Option<String> {
 }
 
 /// Whether there is a token, as an upstream would read the text.
-fn holds_token(text: &str) -> bool {
+pub(crate) fn holds_token(text: &str) -> bool {
     crate::telemetry::contains_token(&String::from_utf8_lossy(&decoded(text)))
 }
 
@@ -131,7 +131,7 @@ fn without_user(path: &str) -> Cow<'_, str> {
 }
 
 /// Percent-decoded once, as an upstream would read the name.
-fn decoded(name: &str) -> Cow<'_, [u8]> {
+pub(crate) fn decoded(name: &str) -> Cow<'_, [u8]> {
     if !name.contains('%') {
         return name.as_bytes().into();
     }
