@@ -5,6 +5,7 @@
 
 mod agree;
 mod blank;
+mod code;
 mod compile;
 mod files;
 mod node;
@@ -37,7 +38,8 @@ use crate::proxy::{AnswersName, AnswersSettings};
 use crate::review::ReviewSettings;
 use crate::telemetry::{LogSettings, OtlpSettings};
 
-pub use problem::{Problem, Problems, Severity, Source};
+pub use code::Code;
+pub use problem::{Look, Problem, Problems, Severity, Source};
 pub(crate) use scalar::show_duration;
 pub(crate) use scalar::upstream;
 pub use watch::Watcher;
@@ -213,12 +215,14 @@ pub(crate) fn read_document(
     report: &mut Report,
 ) -> Option<Node> {
     let tree = read_yaml(text, report)?;
+    report.stage(Code::Value);
     shape::check(&tree, &schema::Shape::Block(block), report);
     Some(tree)
 }
 
 /// The located tree, where two parsers see the same.
 fn read_yaml(text: &str, report: &mut Report) -> Option<Node> {
+    report.stage(Code::Syntax);
     let tree = parse::parse(text, report)?;
     if !report.has_errors() {
         agree::check(text, &tree, report);
@@ -242,8 +246,11 @@ fn read(
             "it may be half-written; a whole one ends in `end: true`",
         );
     }
+    report.stage(Code::Substitution);
     substitute::substitute(&mut tree, environment, files, report);
+    report.stage(Code::Value);
     shape::check(&tree, &schema::Shape::Block(&schema::ROOT), report);
+    report.stage(Code::Setting);
     compile::compile(&tree, limits, files, report)
 }
 

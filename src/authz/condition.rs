@@ -39,6 +39,13 @@ impl Alternative {
         }
     }
 
+    /// Whether `other` lets pass everybody whom this one does; `false` where that cannot be told.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        let implied = |wanted: &Condition| self.conditions.iter().any(|own| own.implies(wanted));
+        self.issuer == other.issuer && other.conditions.iter().all(implied)
+    }
+
     /// What `scope="…"` says when a scope is missing: all that the alternative speaks about.
     pub(super) fn scopes(&self) -> Box<str> {
         let mut scopes: Vec<&str> = Vec::new();
@@ -123,6 +130,39 @@ impl Condition {
             | Self::Actor(_) => Stage::Other,
             Self::Account(_) => Stage::Account,
             Self::Scopes(_) | Self::AnyScope(_) => Stage::Scope,
+        }
+    }
+
+    /// Whether `other` holds wherever this one does; `false` where that cannot be told.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        fn among<T: PartialEq>(own: &[T], other: &[T]) -> bool {
+            own.iter().all(|value| other.contains(value))
+        }
+        match (self, other) {
+            (Self::Client(own), Self::Client(other))
+            | (Self::Subject(own), Self::Subject(other))
+            | (Self::AnyScope(own), Self::AnyScope(other))
+            | (Self::Roles(own), Self::Roles(other))
+            | (Self::Groups(own), Self::Groups(other)) => among(own, other),
+            (Self::ServiceAccount(own), Self::ServiceAccount(other)) => among(own, other),
+            // Who has all of many has all of fewer.
+            (Self::Scopes(own), Self::Scopes(other)) => among(other, own),
+            (Self::Scopes(own), Self::AnyScope(other)) => {
+                own.iter().any(|scope| other.contains(scope))
+            }
+            (Self::ClientAddress(own), Self::ClientAddress(other)) => own
+                .iter()
+                .all(|network| other.iter().any(|wide| wide.contains(network))),
+            (
+                Self::Claim { path, values },
+                Self::Claim {
+                    path: other,
+                    values: others,
+                },
+            ) => path == other && among(values, others),
+            (Self::Account(_), Self::Account(AccountRule::Required)) => true,
+            (own, other) => own == other,
         }
     }
 

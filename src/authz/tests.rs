@@ -20,6 +20,7 @@ use crate::request::{ClientCertificate, Connection, PathAllowances, RequestRules
 mod accounts;
 mod attacks;
 mod conditions;
+mod implies;
 mod requests;
 
 const NOW: Now = Now {

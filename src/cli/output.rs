@@ -1,6 +1,6 @@
 //! Standard output and error: formats, colour, width. The only place that prints.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{IsTerminal, Write as _};
 
 use clap::ValueEnum;
 
@@ -37,10 +37,14 @@ pub(super) fn json(value: &serde_json::Value) {
     }
 }
 
-/// Whether standard output shows colour: it is a terminal, and nobody asked for none (no-color.org).
+/// Whether standard output shows colour.
 pub(super) fn colour() -> bool {
-    std::io::stdout().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    colour_of(&std::io::stdout())
+}
+
+/// Whether a stream shows colour: it is a terminal, and nobody asked for none (no-color.org).
+pub(super) fn colour_of(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Columns of the terminal; 100 where there is none, or it does not say.

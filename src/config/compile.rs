@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod alternatives;
 mod answers;
 mod callers;
 mod conditions;
@@ -17,6 +18,7 @@ mod reviews;
 mod routes;
 mod telemetry;
 mod tls;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
@@ -24,6 +26,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 
+use super::code::Code;
 use super::files::Files;
 use super::node::Node;
 use super::problem::{Place, Problems, Report};
@@ -58,6 +61,8 @@ pub(crate) struct Scope<'a> {
 #[derive(Clone, Copy, Debug)]
 struct IssuerName<'a> {
     name: &'a str,
+    /// As it is written.
+    node: &'a Node,
     kubernetes: bool,
     /// Takes tokens with proofs alone.
     proofs: bool,
@@ -82,6 +87,7 @@ pub(crate) fn compile(
     let identity = identity::compile(&root, &listeners, &mut scope);
     scope.identity_headers = identity.reserved();
     let callers = callers::compile(&root, &mut scope);
+    twins::warn(&root, &mut scope);
     let policy = routes::compile(&root, &callers, &listeners, limits, &mut scope);
     metadata::owners(&root, &listeners, &mut scope);
     metadata::origins(&root, &listeners, &issuers, &policy, &mut scope);
@@ -129,7 +135,8 @@ fn what_inbound_needs(root: &View<'_>, report: &mut Report) {
             // Without `outbound` the shape has said so.
             (true, false) if root.has("outbound") => {
                 let example = ROOT.key(key).map_or("", |key| key.example);
-                report.error_try(
+                report.find_try(
+                    Code::MissingKey,
                     root.at(),
                     format!("`{key}` is missing"),
                     format!("{key}: {example}"),
@@ -151,7 +158,8 @@ fn unused_issuers(root: &View<'_>, scope: &mut Scope<'_>) {
         if let Some((node, name)) = named(node.get("name"))
             && !scope.used.contains(name)
         {
-            scope.report.warn(
+            scope.report.find_try(
+                Code::Unused,
                 &node.at,
                 format!(
                     "no caller and no route names the issuer {}: its tokens are refused everywhere",
@@ -192,7 +200,8 @@ fn own_addresses(root: &View<'_>, listeners: &[ListenerSettings], scope: &mut Sc
             } else {
                 format!("`{}` (line {})", at.path, at.line)
             };
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::Ambiguous,
                 first,
                 format!("{text} is taken by {other}"),
                 "every listener needs an address of its own",
@@ -269,6 +278,7 @@ impl<'a> Scope<'a> {
             .filter_map(|node| {
                 Some(IssuerName {
                     name: node.get("name")?.text()?,
+                    node,
                     kubernetes: node
                         .get("kubernetes")
                         .and_then(Node::flag)
@@ -380,7 +390,8 @@ impl<'a> Scope<'a> {
 
     fn unknown(&mut self, at: &Place, what: &str, node: &Node, names: &[&str]) {
         let text = node.text().unwrap_or_default();
-        self.report.error_try(
+        self.report.find_try(
+            Code::UnknownName,
             at,
             format!("there is no {what} called {}", node.shown()),
             suggest::one_of(text, names),

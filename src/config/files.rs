@@ -8,6 +8,7 @@ use aws_lc_rs::digest;
 use zeroize::Zeroizing;
 
 use super::Secret;
+use super::code::Code;
 use super::problem::{Place, Report};
 
 /// Most bytes of a file that is read whole. CA bundles are the largest ones.
@@ -52,7 +53,7 @@ impl Files {
         match read {
             Ok(bytes) => Some(bytes),
             Err(reason) => {
-                report.error(at, format!("{}: {reason}", path.display()));
+                report.find(Code::File, at, format!("{}: {reason}", path.display()));
                 None
             }
         }
@@ -69,7 +70,8 @@ impl Files {
         if let Some(file) = secret.file()
             && readable_by_others(file)
         {
-            report.warn(
+            report.find_try(
+                Code::SecretReadable,
                 at,
                 format!("{}: every user of this machine can read it", file.display()),
                 "chmod o-rwx, or `defaultMode: 0440` of the volume",

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::blank::{self, Substituted};
+use super::code::Code;
 use crate::telemetry::json;
 
 /// Longest part of a source line that is shown.
@@ -34,6 +35,8 @@ impl Severity {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// What kind it is.
+    pub code: Code,
     /// The document.
     pub file: Arc<Path>,
     /// Line, from 1; 0 when the problem has no place in the text.
@@ -96,6 +99,7 @@ impl Problems {
     pub(crate) fn whole(file: &Path, message: String) -> Self {
         let source = Source::new(file, "");
         let problem = Problem {
+            code: Code::File,
             file: Arc::clone(&source.file),
             line: 0,
             column: 0,
@@ -142,9 +146,15 @@ impl Problems {
     /// Text for people: `file:line:column: path: message`, the line, a caret and a suggestion.
     #[must_use]
     pub fn render(&self) -> String {
+        self.render_in(Look::default())
+    }
+
+    /// The same as a terminal, or whoever looks for a code, wants it.
+    #[must_use]
+    pub fn render_in(&self, look: Look) -> String {
         let mut out = String::new();
         for problem in &self.list {
-            self.render_one(problem, true, &mut out);
+            self.render_one(problem, true, look, &mut out);
         }
         out
     }
@@ -154,7 +164,7 @@ impl Problems {
     pub fn brief(&self) -> String {
         let mut out = String::new();
         for problem in &self.list {
-            self.render_one(problem, false, &mut out);
+            self.render_one(problem, false, Look::default(), &mut out);
         }
         out.truncate(out.trim_end().len());
         out
@@ -166,19 +176,55 @@ impl Problems {
         self.list.iter().map(Problem::to_json).collect()
     }
 
-    fn render_one(&self, problem: &Problem, with_line: bool, out: &mut String) {
+    fn render_one(&self, problem: &Problem, with_line: bool, look: Look, out: &mut String) {
         // Names and texts of a document, and names of files, could fool a terminal (invariant 47).
-        out.push_str(&json::visible(&problem.headline()));
+        let headline = json::visible(&problem.headline());
+        let colour = match problem.severity {
+            Severity::Error => "31",
+            Severity::Warning => "33",
+        };
+        out.push_str(&look.paint("1", &headline));
+        if look.codes {
+            out.push_str(&look.paint(colour, &format!(" [{}]", problem.code)));
+        }
         out.push('\n');
         if let Some(line) = self.source.line(problem.line).filter(|_| with_line) {
             let (shown, caret) = window(line, problem.column);
             let number = problem.line.to_string();
             let margin = " ".repeat(number.len());
-            let _infallible = writeln!(out, "  {number} | {shown}");
-            let _infallible = writeln!(out, "  {margin} | {}^", " ".repeat(caret));
+            let bar = look.paint("2", "|");
+            let number = look.paint("2", &number);
+            let mark = look.paint(colour, "^");
+            let _infallible = writeln!(out, "  {number} {bar} {shown}");
+            let _infallible = writeln!(out, "  {margin} {bar} {}{mark}", " ".repeat(caret));
         }
-        if let Some(suggestion) = &problem.suggestion {
-            let _infallible = writeln!(out, "    = {}", json::visible(suggestion));
+        let remedy = if look.codes {
+            Some(problem.remedy())
+        } else {
+            problem.suggestion.as_deref()
+        };
+        if let Some(remedy) = remedy {
+            let remedy = json::visible(remedy);
+            let _infallible = writeln!(out, "    = {}", look.paint("36", &remedy));
+        }
+    }
+}
+
+/// How problems look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// The reader is a terminal that shows colour.
+    pub colour: bool,
+    /// Behind each message stands its code, and below it what to do, be it in general.
+    pub codes: bool,
+}
+
+impl Look {
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
         }
     }
 }
@@ -209,6 +255,13 @@ impl Problem {
         out
     }
 
+    /// What to do.
+    #[must_use]
+    pub fn remedy(&self) -> &str {
+        let general = self.code.remedy();
+        self.suggestion.as_deref().unwrap_or(general)
+    }
+
     /// The problem for programs.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
@@ -220,6 +273,8 @@ impl Problem {
             "message": self.message,
             "suggestion": self.suggestion,
             "severity": self.severity.word(),
+            "code": self.code.word(),
+            "remedy": self.remedy(),
         })
     }
 }
@@ -244,6 +299,8 @@ fn window(line: &str, column: usize) -> (String, usize) {
 /// Where problems are put while a document is read.
 #[derive(Debug)]
 pub(crate) struct Report {
+    /// What kind a problem is of which nobody says better.
+    stage: Code,
     pub(crate) source: Source,
     list: Vec<Problem>,
     substituted: Substituted,
@@ -271,10 +328,16 @@ impl Place {
 impl Report {
     pub(crate) fn new(source: Source) -> Self {
         Self {
+            stage: Code::Value,
             source,
             list: Vec::new(),
             substituted: Substituted::default(),
         }
+    }
+
+    /// From here on problems are of this kind, unless somebody says better.
+    pub(crate) const fn stage(&mut self, code: Code) {
+        self.stage = code;
     }
 
     /// A text that came from the environment or a file: no message will show it.
@@ -282,8 +345,25 @@ impl Report {
         self.substituted.add(text);
     }
 
+    /// A problem of this kind.
+    pub(crate) fn find(&mut self, code: Code, at: &Place, message: impl Into<String>) {
+        self.push(code, at, message.into(), None);
+    }
+
+    /// The same, with what to do here rather than in general.
+    pub(crate) fn find_try(
+        &mut self,
+        code: Code,
+        at: &Place,
+        message: impl Into<String>,
+        suggestion: impl Into<String>,
+    ) {
+        self.push(code, at, message.into(), Some(suggestion.into()));
+    }
+
+    /// An error that is none of the kinds that have a name of their own.
     pub(crate) fn error(&mut self, at: &Place, message: impl Into<String>) {
-        self.push(at, message.into(), None, Severity::Error);
+        self.push(self.stage, at, message.into(), None);
     }
 
     pub(crate) fn error_try(
@@ -292,7 +372,7 @@ impl Report {
         message: impl Into<String>,
         suggestion: impl Into<String>,
     ) {
-        self.push(at, message.into(), Some(suggestion.into()), Severity::Error);
+        self.push(self.stage, at, message.into(), Some(suggestion.into()));
     }
 
     pub(crate) fn error_maybe(
@@ -301,41 +381,22 @@ impl Report {
         message: impl Into<String>,
         suggestion: Option<String>,
     ) {
-        self.push(at, message.into(), suggestion, Severity::Error);
+        self.push(self.stage, at, message.into(), suggestion);
     }
 
-    pub(crate) fn warn(
-        &mut self,
-        at: &Place,
-        message: impl Into<String>,
-        suggestion: impl Into<String>,
-    ) {
-        self.push(
-            at,
-            message.into(),
-            Some(suggestion.into()),
-            Severity::Warning,
-        );
-    }
-
-    fn push(
-        &mut self,
-        at: &Place,
-        message: String,
-        suggestion: Option<String>,
-        severity: Severity,
-    ) {
+    fn push(&mut self, code: Code, at: &Place, message: String, suggestion: Option<String>) {
         if at.holds_secret() {
             self.source.hide(at.line);
         }
         let problem = Problem {
+            code,
             file: Arc::clone(&self.source.file),
             line: at.line,
             column: at.column,
             path: at.path.to_string(),
             message,
             suggestion,
-            severity,
+            severity: code.severity(),
         };
         if !self.list.contains(&problem) {
             self.list.push(problem);

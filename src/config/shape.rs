@@ -1,5 +1,6 @@
 //! Does the tree have the shape that the schema describes? Every difference is reported, none ends the check.
 
+use super::code::Code;
 use super::node::{Entry, Kind, Node, Scalar, Value};
 use super::problem::Report;
 use super::schema::{Block, Format, Need, Shape};
@@ -8,7 +9,8 @@ use super::suggest;
 /// Checks `node` against `shape`.
 pub(crate) fn check(node: &Node, shape: &Shape, report: &mut Report) {
     if node.is_null() && !matches!(shape, Shape::Json) {
-        report.error_try(
+        report.find_try(
+            Code::EmptySet,
             &node.at,
             "has no value",
             "give it one, or remove the key; an empty value would be read as nobody by some and as everybody by others",
@@ -183,7 +185,8 @@ fn list(node: &Node, item: &Shape, some: bool, report: &mut Report) {
         return mismatch(node, &Shape::List(&Shape::Json), report);
     };
     if items.is_empty() && some {
-        report.error_try(
+        report.find_try(
+            Code::EmptySet,
             &node.at,
             "must not be empty",
             "an empty list is read as nobody by some and as everybody by others: name what is meant, or remove the key",
@@ -194,7 +197,11 @@ fn list(node: &Node, item: &Shape, some: bool, report: &mut Report) {
         check(one, item, report);
         if let Some(scalar) = one.scalar() {
             if seen.contains(&scalar.text.as_str()) {
-                report.error(&one.at, format!("{} is listed twice", one.shown()));
+                report.find(
+                    Code::Ambiguous,
+                    &one.at,
+                    format!("{} is listed twice", one.shown()),
+                );
             }
             seen.push(&scalar.text);
         }
@@ -213,7 +220,7 @@ fn map(node: &Node, key: Format, value: &Shape, report: &mut Report) {
         );
     };
     if entries.is_empty() {
-        report.error(&node.at, "must not be empty");
+        report.find(Code::EmptySet, &node.at, "must not be empty");
     }
     for entry in entries {
         if let Err(reason) = key.check(&entry.key) {
@@ -261,7 +268,8 @@ fn block(node: &Node, block: &Block, report: &mut Report) {
             Some(key) => check(&entry.value, key.shape, report),
             None => {
                 let names: Vec<&str> = block.names().collect();
-                report.error_try(
+                report.find_try(
+                    Code::UnknownKey,
                     &entry.key_at,
                     format!("unknown key `{}`", entry.key),
                     suggest::one_of(&entry.key, &names),
@@ -277,7 +285,12 @@ fn block(node: &Node, block: &Block, report: &mut Report) {
             Need::Optional | Need::Default(_) => false,
         };
         if missing && needed {
-            report.error_try(
+            let code = match key.name {
+                "audiences" => Code::AudienceMissing,
+                _ => Code::MissingKey,
+            };
+            report.find_try(
+                code,
                 &node.at,
                 format!("`{}` is missing", key.name),
                 format!("{}: {}", key.name, key.example),

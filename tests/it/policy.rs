@@ -1,5 +1,6 @@
 //! A policy tried before it is enforced: `explain`, `test` and `check`, held to what a running proxy does.
 
+mod check_command;
 mod explain;
 mod explain_command;
 mod learn;

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::Scope;
 use super::callers::{Callers, WORDS};
 use super::conditions::{self, Within};
+use super::{Scope, alternatives};
 use crate::authz::{Access, Alternative, MethodRow, MethodTable};
+use crate::config::Code;
 use crate::config::node::{Node, Value};
 use crate::config::scalar;
 use crate::config::schema::ALTERNATIVE;
@@ -33,9 +34,11 @@ pub(super) fn table(node: &Node, around: &Around<'_>, scope: &mut Scope<'_>) -> 
             let twice = rows.iter().any(|row| row.methods.contains(method))
                 || methods.iter().take(at).any(|other| other == method);
             if twice {
-                scope
-                    .report
-                    .error(&entry.key_at, format!("{method} is listed twice"));
+                scope.report.find(
+                    Code::Ambiguous,
+                    &entry.key_at,
+                    format!("{method} is listed twice"),
+                );
             }
         }
         let access = access(&entry.value, around, scope);
@@ -54,6 +57,7 @@ fn access(node: &Node, around: &Around<'_>, scope: &mut Scope<'_>) -> Access {
     }
     let (mut anonymous, mut opaque) = (false, false);
     let mut alternatives: Vec<Alternative> = Vec::new();
+    let mut placed = Vec::new();
     for one in node.each() {
         match one.text() {
             Some("anonymous") => anonymous = true,
@@ -67,12 +71,14 @@ fn access(node: &Node, around: &Around<'_>, scope: &mut Scope<'_>) -> Access {
                 let Some(alternative) = alternative(one, around, scope) else {
                     continue;
                 };
-                redundant(one, &alternative, &alternatives, scope);
+                alternatives::unreachable(one, &alternative, &alternatives, scope);
+                placed.push((one, alternative.clone()));
                 alternatives.push(alternative);
             }
         }
     }
     widened(node, &alternatives, scope);
+    alternatives::wildcard_accounts(&placed, scope);
     if opaque {
         not_asked(node, &alternatives, scope);
     }
@@ -108,8 +114,10 @@ fn alternative(node: &Node, around: &Around<'_>, scope: &mut Scope<'_>) -> Optio
         more.extend(conditions::actor(actor, &within, around.callers, scope));
     }
     let mut base = base?;
+    alternatives::unknown_scopes(&view, &base.issuer, scope);
     more.retain(|condition| !base.conditions.contains(condition));
     base.conditions.extend(more);
+    alternatives::impossible(node, &base.issuer, &base.conditions, scope);
     Some(base)
 }
 
@@ -166,7 +174,8 @@ fn caller(
             } else {
                 suggest::one_of(name, &names)
             };
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::UnknownName,
                 &node.at,
                 format!("there is no caller called {}", node.shown()),
                 suggestion,
@@ -194,35 +203,17 @@ fn not_asked(node: &Node, alternatives: &[Alternative], scope: &mut Scope<'_>) {
     }
 }
 
-/// An alternative that is the same as another one is a slip.
-fn redundant(
-    node: &Node,
-    alternative: &Alternative,
-    others: &[Alternative],
-    scope: &mut Scope<'_>,
-) {
-    if others.contains(alternative) {
-        scope
-            .report
-            .error(&node.at, "says the same as another alternative of the list");
-    }
-}
-
 /// Conditions that bind nobody, since the same caller is let pass without them beside.
 fn widened(node: &Node, alternatives: &[Alternative], scope: &mut Scope<'_>) {
     for (at, narrow) in alternatives.iter().enumerate() {
-        let covered = alternatives.iter().enumerate().any(|(other, wide)| {
-            other != at
-                && wide.issuer == narrow.issuer
-                && wide.caller == narrow.caller
-                && wide.conditions.len() < narrow.conditions.len()
-                && wide
-                    .conditions
-                    .iter()
-                    .all(|condition| narrow.conditions.contains(condition))
-        });
+        // One before it makes it unreachable, which was reported.
+        let covered = alternatives
+            .iter()
+            .skip(at + 1)
+            .any(|wide| wide.caller == narrow.caller && narrow.implies(wide));
         if covered {
-            scope.report.warn(
+            scope.report.find_try(
+                Code::ConditionWithoutEffect,
                 &node.at,
                 "an alternative's conditions have no effect: another one lets the same caller pass without them",
                 "remove the wider alternative, or the conditions",

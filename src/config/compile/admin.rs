@@ -2,6 +2,7 @@
 
 use super::Scope;
 use crate::admin::{AdminSettings, Probe, ProbesSettings};
+use crate::config::Code;
 use crate::config::scalar;
 use crate::config::schema::{ADMIN, LOG, PROBES};
 use crate::config::view::View;
@@ -15,7 +16,8 @@ pub(super) fn admin(root: &View<'_>, scope: &mut Scope<'_>) -> Option<AdminSetti
         .and_then(|text| scalar::socket_address(text).ok())?;
     if !listen.ip().is_loopback() {
         if view.flag("allow_non_loopback") {
-            scope.report.warn(
+            scope.report.find_try(
+                Code::Exposed,
                 view.place("listen"),
                 "whoever reaches this address reads policy, issuers and metrics",
                 "`probes` serves what kubelet and Prometheus need, and nothing else",

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Scope;
+use crate::config::Code;
 use crate::config::node::{Node, Scalar, Value};
 use crate::config::schema::{ANSWER_KIND, ANSWERS};
 use crate::config::view::View;
@@ -118,7 +119,8 @@ fn placeholders(node: &Node, scope: &mut Scope<'_>) {
                 && only.value.is_null()
                 && PLACEHOLDERS.contains(&only.key.as_str())
             {
-                scope.report.error_try(
+                scope.report.find_try(
+                    Code::Value,
                     &node.at,
                     format!(
                         "YAML reads an unquoted `{{{}}}` as a mapping, not as text",
@@ -138,7 +140,8 @@ fn placeholders(node: &Node, scope: &mut Scope<'_>) {
                     && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
                     && !name.is_empty()
                 {
-                    scope.report.error_try(
+                    scope.report.find_try(
+                        Code::UnknownName,
                         &node.at,
                         format!("`{{{name}}}` is not filled in"),
                         crate::config::suggest::one_of(name, &PLACEHOLDERS),

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Scope;
 use super::conditions::{self, Within};
+use super::{Scope, alternatives};
 use crate::authz::Caller;
+use crate::config::Code;
 use crate::config::node::{Entry, Node};
 use crate::config::schema::CALLER_BLOCK;
 use crate::config::view::View;
@@ -23,7 +24,8 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Callers {
     let mut seen: Vec<(&str, Caller)> = Vec::new();
     for entry in entries {
         if WORDS.contains(&entry.key.as_str()) {
-            scope.report.error(
+            scope.report.find(
+                Code::Ambiguous,
                 &entry.key_at,
                 format!(
                     "`{}` is a word of `allow` and cannot be a caller's name",
@@ -52,9 +54,12 @@ fn caller(entry: &Entry, scope: &mut Scope<'_>) -> Option<Caller> {
         actor_issuer: None,
     };
     let conditions = conditions::compile(&view, &within, scope);
+    let issuer = issuer?.name;
+    alternatives::impossible(&entry.value, issuer, &conditions, scope);
+    alternatives::unknown_scopes(&view, issuer, scope);
     Some(Caller {
         name: Arc::from(entry.key.as_str()),
-        issuer: Arc::from(issuer?.name),
+        issuer: Arc::from(issuer),
         conditions,
     })
 }
@@ -70,7 +75,8 @@ fn twin(entry: &Entry, caller: &Caller, seen: &[(&str, Caller)], scope: &mut Sco
                 .all(|condition| caller.conditions.contains(condition))
     };
     if let Some((name, _)) = seen.iter().find(|(_, other)| same(other)) {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::Ambiguous,
             &entry.key_at,
             format!(
                 "`{}` and `{name}` have the same conditions: they are one caller",

@@ -8,6 +8,7 @@ use super::issuers::no_wildcards;
 use crate::authz::{
     AccountRule, ActorRule, CertificateNames, ClaimValue, Condition, ServiceAccount,
 };
+use crate::config::Code;
 use crate::config::node::Node;
 use crate::config::scalar;
 use crate::config::schema::{ACTOR, CERTIFICATE};
@@ -91,7 +92,7 @@ fn service_accounts(view: &View<'_>, kubernetes: bool, scope: &mut Scope<'_>) ->
                     .text()
                     .is_some_and(|t| scalar::service_account(t).is_ok()) =>
             {
-                scope.report.error(&item.at, error.to_string());
+                scope.report.find(Code::Value, &item.at, error.to_string());
             }
             Some(Err(_)) | None => {}
         }
@@ -126,7 +127,8 @@ fn certificate(view: &View<'_>, scope: &mut Scope<'_>) -> Option<Condition> {
             .replace(':', "")
             .to_ascii_lowercase();
         if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
-            scope.report.error(
+            scope.report.find(
+                Code::Value,
                 &node.at,
                 format!("{} is no SHA-256 in hexadecimal", node.shown()),
             );
@@ -135,14 +137,16 @@ fn certificate(view: &View<'_>, scope: &mut Scope<'_>) -> Option<Condition> {
     }
     for node in view.items("dns") {
         if node.text().is_some_and(|text| text.contains('*')) {
-            scope.report.error(
+            scope.report.find(
+                Code::Wildcard,
                 &node.at,
                 "names of certificates are compared as a whole; there are no wildcards",
             );
         }
     }
     if names.dns.is_empty() && names.uris.is_empty() && names.sha256.is_empty() {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::EmptySet,
             view.at(),
             "names nothing, so no certificate would do",
             "one of: dns, uri, sha256",
@@ -190,7 +194,8 @@ fn account(view: &View<'_>, within: &Within<'_>, scope: &mut Scope<'_>) -> Optio
             } else {
                 "write `required`, or a parameter of the path: account: \"{account}\"".to_owned()
             };
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::Value,
                 &node.at,
                 format!("{} is neither `required` nor a parameter; there are no wildcards and no fixed accounts", node.shown()),
                 suggestion,
@@ -219,7 +224,8 @@ fn parameter(
         } else {
             suggest::one_of(name, &names)
         };
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::UnboundParameter,
             &node.at,
             format!("the path does not bind `{{{name}}}`"),
             suggestion,

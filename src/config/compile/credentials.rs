@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Scope, tls};
+use crate::config::Code;
 use crate::config::Secret;
 use crate::config::node::{Entry, Node, Value};
 use crate::config::schema::{
@@ -72,7 +73,9 @@ pub(super) fn client_id(view: &View<'_>, scope: &mut Scope<'_>) {
         .get("client_authentication")
         .is_some_and(|node| node.get("client_assertion").is_some());
     if !view.has("client_id") && !by_assertion {
-        scope.report.error(view.at(), "`client_id` is missing");
+        scope
+            .report
+            .find(Code::MissingKey, view.at(), "`client_id` is missing");
     }
 }
 
@@ -112,7 +115,8 @@ fn endpoint(credential: &View<'_>, scope: &mut Scope<'_>) -> Option<TokenEndpoin
             .text()
             .is_some_and(|url| url.to_ascii_lowercase().starts_with("http:"));
         if plain && !credential.flag("allow_http") {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::PlainHttp,
                 &node.at,
                 "tokens over plain http: whoever listens on the way reads the secret and the tokens",
                 "write https://, or `allow_http: true` where the network is trusted",
@@ -127,7 +131,8 @@ fn resource(node: &Node, scope: &mut Scope<'_>) {
     let Some(text) = node.text() else { return };
     let absolute = reqwest::Url::parse(text).is_ok_and(|url| url.fragment().is_none());
     if !absolute {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::Value,
             &node.at,
             format!("{} is no absolute URI without a fragment", node.shown()),
             "such as https://usage.example.org (RFC 8707)",
@@ -204,7 +209,7 @@ fn secret(view: &View<'_>, key: &str, scope: &mut Scope<'_>) -> Option<ClientSec
         Err(reason) => {
             scope
                 .report
-                .error(view.place(key), format!("{what} {reason}"));
+                .find(Code::File, view.place(key), format!("{what} {reason}"));
             None
         }
     }
@@ -220,7 +225,8 @@ fn dpop(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ProofKeySettings> {
     match ProofKey::parse(&secret, Some(algorithm)) {
         Ok(key) => Some(ProofKeySettings::Configured(key)),
         Err(error) => {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::File,
                 view.place("key"),
                 format!("{what} {error}"),
                 "`countersign keygen` makes a key that fits",
@@ -241,7 +247,8 @@ fn private_key(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ClientAuthentic
             audience: audience.map(str::to_owned),
         }),
         Err(error) => {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::File,
                 view.place("key"),
                 format!("{what} {error}"),
                 "`countersign keygen` makes a key that fits, and shows the half to register",
@@ -255,9 +262,11 @@ fn private_key(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ClientAuthentic
 fn assertion(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ClientAuthentication> {
     let path = scope.files.resolve(Path::new(view.text("file")?));
     if let Err(error) = crate::credential::check_assertion_file(&path) {
-        scope
-            .report
-            .error(view.place("file"), format!("{}: {error}", path.display()));
+        scope.report.find(
+            Code::File,
+            view.place("file"),
+            format!("{}: {error}", path.display()),
+        );
         return None;
     }
     Some(ClientAuthentication::AssertionFile(path))

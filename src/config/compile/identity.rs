@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::Scope;
+use crate::config::Code;
 use crate::config::Secret;
 use crate::config::node::{Node, Value};
 use crate::config::scalar;
@@ -90,7 +91,8 @@ fn headers(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<HeaderSettings> {
             None => continue,
         };
         if out.iter().any(|header| header.name == name) {
-            scope.report.error(
+            scope.report.find(
+                Code::Ambiguous,
                 &entry.key_at,
                 format!("`{}` is given twice; header names have no case", entry.key),
             );
@@ -103,7 +105,8 @@ fn headers(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<HeaderSettings> {
 fn assertion(view: &View<'_>, local: bool, scope: &mut Scope<'_>) -> Option<AssertionSettings> {
     let bind = binding(view);
     if !view.has("bind") && !local {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::MissingKey,
             view.at(),
             "`bind` must be written: the upstream is not on loopback, so what is sent can be read and sent again",
             "bind: [method, target, authority], or `bind: none`",
@@ -173,7 +176,8 @@ fn key(view: &View<'_>, local: bool, scope: &mut Scope<'_>) -> Option<KeySetting
     let algorithm = view.text("algorithm").and_then(SigningAlgorithm::parse);
     let Some(node) = view.get("key") else {
         if !local {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::MissingKey,
                 view.at(),
                 "`key` is missing: a generated key is for loopback and Unix upstreams only",
                 "key: {file: /etc/countersign/assertion.pem}; `countersign keygen` makes one",
@@ -196,7 +200,8 @@ fn key(view: &View<'_>, local: bool, scope: &mut Scope<'_>) -> Option<KeySetting
                 || "the secret".to_owned(),
                 |file| file.display().to_string(),
             );
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::File,
                 &node.at,
                 format!("{what} {error}"),
                 "`countersign keygen` makes a key that fits",

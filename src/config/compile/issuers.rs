@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Scope, keys, reviews};
+use super::{Scope, keys, reviews, twins};
 use crate::authn::{
     Algorithm, Audiences, ClaimMappings, ClaimPath, DpopSettings, IssuerSettings, KeyIdRule,
     TokenSources,
 };
+use crate::config::Code;
 use crate::config::VerifierSettings;
 use crate::config::node::{Node, Value};
 use crate::config::problem::Place;
@@ -56,7 +57,8 @@ pub(super) fn compile(
             && !name.is_empty()
         {
             let line = first.line;
-            scope.report.error(
+            scope.report.find(
+                Code::Ambiguous,
                 view.place("name"),
                 format!("two issuers are called `{name}`; the other is at line {line}"),
             );
@@ -64,7 +66,8 @@ pub(super) fn compile(
         for node in view.items("issuer") {
             let Some(iss) = node.text() else { continue };
             match values.insert(iss, (name, &node.at)) {
-                Some((other, first)) if other != name => scope.report.error_try(
+                Some((other, first)) if other != name => scope.report.find_try(
+                    Code::Ambiguous,
                     &node.at,
                     format!("`{other}` (line {}) and `{name}` share the issuer {}: a token could be taken for either's", first.line, node.shown()),
                     "make them one issuer, and tell callers apart by conditions",
@@ -105,7 +108,8 @@ fn own_cache(
 pub(super) fn no_wildcards(items: &[Node], scope: &mut Scope<'_>) {
     for node in items {
         if node.text() == Some("*") {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::Wildcard,
                 &node.at,
                 "`*` would be compared as it stands: there are no wildcards",
                 "name the values, or leave the key out",
@@ -121,14 +125,15 @@ fn near_twin(
     values: &BTreeMap<&str, (&str, &Place)>,
     scope: &mut Scope<'_>,
 ) {
-    let folded = |iss: &str| iss.trim_end_matches('/').to_ascii_lowercase();
+    let same = |other: &str| twins::skeleton(other) == twins::skeleton(iss);
     if let Some((other, _)) = values
         .iter()
-        .find(|(other, _)| **other != iss && folded(other) == folded(iss))
+        .find(|(other, _)| **other != iss && same(other))
     {
-        scope.report.warn(
+        scope.report.find_try(
+            Code::LookAlike,
             &node.at,
-            format!("differs from `{other}` only in case or a trailing slash"),
+            format!("looks like `{other}`, and differs from it in case, a slash at the end, or letters that look alike"),
             "`iss` is compared byte for byte: write it as the tokens have it",
         );
     }
@@ -144,14 +149,21 @@ fn issuer(
     let verifier = verifier(view, &issuers, audiences.as_ref(), scope);
     let algorithms = algorithms(view, scope);
     if view.text("name") == Some("anonymous") {
-        scope.report.error(
+        scope.report.find(
+            Code::Ambiguous,
             view.place("name"),
             "`anonymous` is reserved: assertions say it of requests without a token",
         );
     }
     let clients = view.has("clients").then(|| view.texts("clients"));
     let kubernetes = view.flag("kubernetes");
-    for key in ["audiences", "clients", "token_types", "required_claims"] {
+    for key in [
+        "audiences",
+        "clients",
+        "token_types",
+        "required_claims",
+        "scopes_supported",
+    ] {
         no_wildcards(view.items(key), scope);
     }
     if audiences == Some(Audiences::Unchecked) && kubernetes {
@@ -161,7 +173,8 @@ fn issuer(
             "audiences: [usage-api], the `audience` of the pod's projected token",
         );
     } else if audiences == Some(Audiences::Unchecked) && clients.is_none() {
-        scope.report.warn(
+        scope.report.find_try(
+            Code::AudienceUnchecked,
             view.place("audiences"),
             "neither `aud` nor the client is checked: a token that this issuer made for any other service is taken",
             "name `clients`, or the audience that tokens for this service have",
@@ -213,7 +226,8 @@ fn audiences(view: &View<'_>, scope: &mut Scope<'_>) -> Option<Audiences> {
     match &node.value {
         Value::List(items) => {
             for item in items.iter().filter(|item| item.text() == Some("unchecked")) {
-                scope.report.error_try(
+                scope.report.find_try(
+                    Code::Value,
                     &item.at,
                     "in a list `unchecked` is an audience of that name",
                     "audiences: unchecked",
@@ -290,7 +304,8 @@ fn token_types(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<String> {
         let word = word.to_ascii_lowercase();
         let word = word.strip_prefix("application/").unwrap_or(&word);
         if ["id", "logout+jwt", "dpop+jwt", "secevent+jwt"].contains(&word) {
-            scope.report.error(
+            scope.report.find(
+                Code::Value,
                 view.place("token_types"),
                 format!("`{word}` tokens are no access tokens and are always refused"),
             );

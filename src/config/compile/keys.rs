@@ -1,14 +1,19 @@
 //! `jwks` of an issuer.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Scope, tls};
 use crate::authn::KeySet;
+use crate::config::Code;
 use crate::config::node::{Node, Value};
 use crate::config::problem::Place;
 use crate::config::scalar;
 use crate::config::view::View;
 use crate::jwks::{KeySource, KeySourceSettings};
+
+/// A `max_stale` beyond this outlasts more than a long weekend: keys that the issuer withdrew go on counting meanwhile.
+const LONG: Duration = Duration::from_secs(4 * 24 * 60 * 60);
 
 /// Where the keys of an issuer come from.
 pub(super) fn compile(
@@ -22,7 +27,8 @@ pub(super) fn compile(
         .collect();
     let source = match sources.as_slice() {
         [] => {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::MissingKey,
                 view.at(),
                 "names no source of keys",
                 "one of: discover: true, url, file, inline",
@@ -85,6 +91,16 @@ fn consistent(view: &View<'_>, sourced: bool, scope: &mut Scope<'_>) {
             );
         }
     }
+    if network && view.span("max_stale") > LONG {
+        let shown = scalar::show_duration(view.span("max_stale"));
+        scope.report.find(
+            Code::StaleKeys,
+            view.place("max_stale"),
+            format!(
+                "while the issuer is out of reach, keys that it withdrew count for another {shown}"
+            ),
+        );
+    }
     if view.duration("refresh") > view.duration("max_stale") {
         scope.report.error(
             view.place("max_stale"),
@@ -131,7 +147,8 @@ fn discover(
     scope: &mut Scope<'_>,
 ) -> Option<KeySource> {
     if node.flag() != Some(true) {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::Value,
             &node.at,
             "`discover` is `true` or not there",
             "name `url`, `file` or `inline` instead",
@@ -156,7 +173,8 @@ fn discover(
 
 fn plain_http(view: &View<'_>, url: &str, node: &Node, scope: &mut Scope<'_>) {
     if url.starts_with("http:") && !view.flag("allow_http") {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::PlainHttp,
             &node.at,
             "keys over plain http: whoever can change an answer on the way can forge tokens",
             "write https://, or `allow_http: true` where the network is trusted",
@@ -169,7 +187,8 @@ fn key_set(document: &[u8], at: &Place, scope: &mut Scope<'_>) {
     match KeySet::parse(document) {
         Ok((_, skipped)) => {
             if has_private(document) {
-                scope.report.warn(
+                scope.report.find_try(
+                    Code::PrivateKeyShown,
                     at,
                     "has a private key in it: whoever reads it can forge tokens",
                     "keep only the public members of each key, and replace a key that was shown",
@@ -177,16 +196,19 @@ fn key_set(document: &[u8], at: &Place, scope: &mut Scope<'_>) {
             }
             for key in skipped {
                 let kid = key.kid.unwrap_or_else(|| "without kid".to_owned());
-                scope.report.warn(
+                scope.report.find_try(
+                    Code::KeyLeftOut,
                     at,
                     format!("the key `{kid}` is left out: {}", key.reason),
                     "remove it from the set",
                 );
             }
         }
-        Err(error) => scope
-            .report
-            .error(at, format!("is not usable as a key set: {error}")),
+        Err(error) => scope.report.find(
+            Code::File,
+            at,
+            format!("is not usable as a key set: {error}"),
+        ),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{Scope, metadata, tls};
+use crate::config::Code;
 use crate::config::node::Node;
 use crate::config::scalar;
 use crate::config::schema::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, UPSTREAM};
@@ -20,7 +21,8 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<ListenerSet
     for node in nodes {
         let view = View::new(node, &INBOUND);
         if nodes.len() > 1 && !view.has("name") {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::MissingKey,
                 view.at(),
                 "`name` is missing; each of several listeners needs one",
                 "name: public",
@@ -30,7 +32,8 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<ListenerSet
             && !names.insert(name)
             && view.has("name")
         {
-            scope.report.error(
+            scope.report.find(
+                Code::Ambiguous,
                 view.place("name"),
                 format!("two listeners are called `{name}`"),
             );
@@ -117,7 +120,8 @@ fn trusted_proxies(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<ipnet::IpNet> 
             continue;
         };
         if network.prefix_len() == 0 {
-            scope.report.warn(
+            scope.report.find_try(
+                Code::TrustsEverybody,
                 &node.at,
                 "every peer is believed: whoever can connect chooses its client address",
                 "name the networks of the proxies in front",
@@ -228,9 +232,11 @@ fn cors(view: &View<'_>, scope: &mut Scope<'_>) -> CorsSettings {
                 .text()
                 .is_some_and(|text| http::HeaderName::from_bytes(text.as_bytes()).is_ok());
             if !valid {
-                scope
-                    .report
-                    .error(&node.at, format!("{} is no header name", node.shown()));
+                scope.report.find(
+                    Code::Value,
+                    &node.at,
+                    format!("{} is no header name", node.shown()),
+                );
             }
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::Scope;
 use super::routes::{Placed, is_public};
 use crate::authz::{PathPattern, PatternSegment};
+use crate::config::Code;
 
 /// Warns of public paths that differ from a protected one in nothing that an upstream need care about: letters' case, a
 /// slash at the end, or the `Host`, which is the client's to choose.
@@ -34,11 +35,44 @@ pub(super) fn warn(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
                     "is open to anyone, and `{other}` (line {line}) is not: an upstream may take the two for one"
                 )
             };
-            scope.report.warn(
+            scope.report.find_try(
+                Code::OpenTwin,
                 place,
                 format!("`{path}` {what}"),
                 "let both allow the same, unless the upstream tells them apart",
             );
+        }
+    }
+}
+
+/// Warns of protected paths that differ in a slash at the end only and allow different things: the way into the stricter
+/// one would be the other.
+pub(super) fn slashes(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
+    let protected = routes.iter().filter(|route| !is_public(&route.settings));
+    let mut seen: Vec<(&Placed<'_>, &PathPattern)> = Vec::new();
+    for route in protected {
+        for (at, path) in route.settings.paths.iter().enumerate() {
+            let twin = seen.iter().find(|(other, own)| {
+                let (own, path) = (own.to_string(), path.to_string());
+                own != path
+                    && own.trim_end_matches('/') == path.trim_end_matches('/')
+                    && other.settings.hosts == route.settings.hosts
+                    && other.settings.listener == route.settings.listener
+                    && other.settings.table != route.settings.table
+            });
+            if let Some((other, own)) = twin {
+                let line = other.view.at().line;
+                let items = route.view.items("path");
+                let place = items
+                    .get(at)
+                    .map_or_else(|| route.view.place("path"), |node| &node.at);
+                scope.report.find(
+                    Code::TrailingSlash,
+                    place,
+                    format!("`{path}` and `{own}` (line {line}) differ in a slash at the end, and allow different things: an upstream may take the two for one"),
+                );
+            }
+            seen.push((route, path));
         }
     }
 }

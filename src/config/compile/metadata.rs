@@ -5,6 +5,7 @@ use http::Uri;
 use super::Scope;
 use crate::authn::IssuerSettings;
 use crate::authz::Policy;
+use crate::config::Code;
 use crate::config::VerifierSettings;
 use crate::config::node::Node;
 use crate::config::view::View;
@@ -38,7 +39,8 @@ pub(super) fn compile(view: &View<'_>, scope: &mut Scope<'_>) -> Option<Resource
     let origin = settings.origin();
     let loopback = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
     if origin.starts_with("http://") && !loopback.iter().any(|own| origin.starts_with(own)) {
-        scope.report.warn(
+        scope.report.find_try(
+            Code::ResourceIdentifier,
             at,
             "a resource identifier is an https URL (RFC 9728 section 1.2); clients may refuse this one",
             "name the address that clients use",
@@ -93,7 +95,8 @@ pub(super) fn origins(
             node.get("name").and_then(Node::text).unwrap_or("inbound") == &*listener.name
         };
         let node = root.items("inbound").iter().find(own);
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::MissingKey,
             node.map_or_else(|| root.place("inbound"), |node| &node.at),
             format!(
                 "`external_url` is missing: proofs (`dpop` of the issuer `{}`) name the URL that they are for",
@@ -122,7 +125,8 @@ pub(super) fn owners(root: &View<'_>, listeners: &[ListenerSettings], scope: &mu
                 let Some(path) = node.text() else { continue };
                 let is_wide = path.starts_with(WELL_KNOWN) && path.contains(['*', '{']);
                 if is_wide || own.iter().any(|own| own == path) {
-                    scope.report.error_try(
+                    scope.report.find_try(
+                        Code::RouteConflict,
                         &node.at,
                         format!(
                             "`resource_metadata` of the listener `{}` answers here, before any route",

@@ -7,6 +7,7 @@ use super::{Scope, listeners, tls};
 use crate::authz::{
     HostPattern, KnownHosts, OwnAuthorization, PathPattern, Reach, RouteError, RoutePlace,
 };
+use crate::config::Code;
 use crate::config::node::Node;
 use crate::config::scalar;
 use crate::config::schema::{LIMITS, OUTBOUND, TIMEOUTS};
@@ -22,7 +23,8 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<ListenerSet
     for node in nodes {
         let view = View::new(node, &OUTBOUND);
         if nodes.len() > 1 && !view.has("name") {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::MissingKey,
                 view.at(),
                 "`name` is missing; each of several listeners needs one",
                 "name: smartem",
@@ -30,7 +32,8 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Vec<ListenerSet
         }
         let name = view.text("name").unwrap_or_default();
         if !names.insert(name) && (view.has("name") || nodes.len() == 1) {
-            scope.report.error(
+            scope.report.find(
+                Code::Ambiguous,
                 view.place("name"),
                 format!("two listeners are called `{name}`; names are those of `inbound` and `outbound` together"),
             );
@@ -50,7 +53,8 @@ fn unused_credentials(root: &View<'_>, listeners: &[Node], scope: &mut Scope<'_>
             credential == Some(entry.key.as_str())
         };
         if !listeners.iter().any(names) {
-            scope.report.warn(
+            scope.report.find_try(
+                Code::Unused,
                 &entry.key_at,
                 format!("no outbound listener uses the credential `{}`", entry.key),
                 "name it in `outbound`, or remove it",
@@ -112,7 +116,8 @@ fn upstream(view: &View<'_>, scope: &mut Scope<'_>) -> Option<UpstreamSettings> 
         && let UpstreamAddress::Http { host, .. } | UpstreamAddress::H2c { host, .. } =
             &upstream.address
     {
-        scope.report.warn(
+        scope.report.find_try(
+            Code::Exposed,
             &node.at,
             format!("access tokens go to {host} in plain text: whoever sees them can use them"),
             "https://, unless something else encrypts the way",
@@ -156,7 +161,8 @@ fn is_exposed(view: &View<'_>, listen: &ListenAddress, scope: &mut Scope<'_>) ->
         return false;
     }
     if view.flag("allow_non_loopback") {
-        scope.report.warn(
+        scope.report.find_try(
+            Code::Exposed,
             view.place("listen"),
             "whoever reaches this address speaks with the credential's rights",
             "loopback or unix:/path, or `tls` with `client_ca`",
@@ -176,7 +182,7 @@ fn hosts(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<HostPattern> {
     for node in view.items("hosts") {
         match node.text().map(HostPattern::parse) {
             Some(Ok(host)) => hosts.push(host),
-            Some(Err(error)) => scope.report.error(&node.at, error.to_string()),
+            Some(Err(error)) => scope.report.find(Code::Value, &node.at, error.to_string()),
             None => {}
         }
     }
@@ -198,12 +204,13 @@ fn reach(
     for node in nodes {
         match node.text().map(PathPattern::parse) {
             Some(Ok(path)) => paths.push(path),
-            Some(Err(error)) => scope.report.error(&node.at, error.to_string()),
+            Some(Err(error)) => scope.report.find(Code::Value, &node.at, error.to_string()),
             None => {}
         }
     }
     if !view.has("paths") {
-        scope.report.warn(
+        scope.report.find_try(
+            Code::Exposed,
             view.at(),
             format!("the whole upstream is within reach of whoever calls `{name}`"),
             "paths: [/what/the/program/needs/**], or `paths: [/**]` if it is meant",

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Scope, credentials, tls};
 use crate::authn::Audiences;
+use crate::config::Code;
 use crate::config::node::{Node, Value};
 use crate::config::scalar;
 use crate::config::schema::{
@@ -110,9 +111,11 @@ fn token_review(
 fn own_token(view: &View<'_>, scope: &mut Scope<'_>) -> Option<PathBuf> {
     let path = scope.files.resolve(Path::new(view.text("file")?));
     if let Err(error) = crate::credential::check_assertion_file(&path) {
-        scope
-            .report
-            .error(view.place("file"), format!("{}: {error}", path.display()));
+        scope.report.find(
+            Code::File,
+            view.place("file"),
+            format!("{}: {error}", path.display()),
+        );
         return None;
     }
     Some(path)
@@ -192,7 +195,8 @@ fn endpoint(
 fn plain_http(view: &View<'_>, key: &str, url: &str, scope: &mut Scope<'_>) {
     let plain = url.to_ascii_lowercase().starts_with("http:");
     if plain && !is_loopback(url) {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::PlainHttp,
             view.place(key),
             "questions about tokens over plain http: whoever is on the way reads tokens and our credentials, and can let anybody in",
             "write https://; plain http is for loopback alone",
@@ -204,7 +208,8 @@ fn long_cache(view: &View<'_>, scope: &mut Scope<'_>) {
     let max_cache = view.span("max_cache");
     if max_cache > LONG {
         let shown = crate::config::show_duration(max_cache);
-        scope.report.warn(
+        scope.report.find_try(
+            Code::StaleReview,
             view.place("max_cache"),
             format!("a token that was revoked is taken for another {shown}"),
             "10s is what it is when nothing is written; `jwks` asks nobody at all",
@@ -232,7 +237,8 @@ pub(super) fn one_opaque(root: &View<'_>, scope: &mut Scope<'_>) {
         let at = view.place("verify");
         match first {
             None => first = Some((name, at.line)),
-            Some((other, line)) => scope.report.error_try(
+            Some((other, line)) => scope.report.find_try(
+                Code::Ambiguous,
                 at,
                 format!(
                     "`{other}` (line {line}) and `{name}` are both asked about tokens that are no JWTs, and such a token does not say whose it is: one of the two would learn the tokens of the other"

@@ -13,6 +13,7 @@ use crate::authz::{
     RouteFault, RoutePlace, RouteSettings,
 };
 use crate::clock::UnixTime;
+use crate::config::Code;
 use crate::config::node::{Node, Value};
 use crate::config::problem::Place;
 use crate::config::scalar;
@@ -53,6 +54,7 @@ pub(super) fn compile(
     }
     public_covers(&routes, scope);
     super::look_alikes::warn(&routes, scope);
+    super::look_alikes::slashes(&routes, scope);
     let mut builder = PolicyBuilder::new(limits);
     // By name, so that a listener with errors of its own does not hide what is wrong with routes.
     for name in &scope.listeners {
@@ -83,7 +85,8 @@ fn id(
     if let Some(name) = view.text("name") {
         let id: Arc<str> = Arc::from(name);
         if let Some(other) = ids.insert(Arc::clone(&id), line) {
-            scope.report.error(
+            scope.report.find(
+                Code::Ambiguous,
                 view.place("name"),
                 format!("two routes are called `{name}`; the other is at line {other}"),
             );
@@ -132,7 +135,8 @@ fn report(
                 _ => view.place("path").clone(),
             };
             let other = ids.get(&conflict.with).copied().unwrap_or_default();
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::RouteConflict,
                 &at,
                 format!("{conflict}; the other route is at line {other}"),
                 "one request would have two owners: merge the routes, or narrow one by `hosts` or `inbound`",
@@ -155,7 +159,11 @@ fn report(
                 RoutePlace::Listener => view.place("inbound").clone(),
                 RoutePlace::Route => view.at().clone(),
             };
-            scope.report.error(&at, fault.to_string());
+            let code = match fault {
+                RouteFault::UnknownParameter(_) => Code::UnboundParameter,
+                _ => Code::Setting,
+            };
+            scope.report.find(code, &at, fault.to_string());
         }
     }
 }
@@ -220,7 +228,7 @@ fn paths(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<PathPattern> {
     for node in view.items("path") {
         match node.text().map(PathPattern::parse) {
             Some(Ok(path)) => paths.push(path),
-            Some(Err(error)) => scope.report.error(&node.at, error.to_string()),
+            Some(Err(error)) => scope.report.find(Code::Value, &node.at, error.to_string()),
             None => {}
         }
     }
@@ -238,12 +246,14 @@ fn hosts(view: &View<'_>, scope: &mut Scope<'_>) -> Vec<HostPattern> {
     for node in view.items("hosts").iter().chain(view.items("host")) {
         match node.text().map(HostPattern::parse) {
             Some(Ok(host)) if hosts.contains(&host) => {
-                scope
-                    .report
-                    .error(&node.at, format!("`{host}` is listed twice"));
+                scope.report.find(
+                    Code::Ambiguous,
+                    &node.at,
+                    format!("`{host}` is listed twice"),
+                );
             }
             Some(Ok(host)) => hosts.push(host),
-            Some(Err(error)) => scope.report.error(&node.at, error.to_string()),
+            Some(Err(error)) => scope.report.find(Code::Value, &node.at, error.to_string()),
             None => {}
         }
     }
@@ -283,7 +293,8 @@ fn fold(view: &View<'_>, paths: &[PathPattern], scope: &mut Scope<'_>) -> Vec<Ar
         if bound.contains(&name) {
             fold.push(Arc::from(name));
         } else {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::UnboundParameter,
                 &node.at,
                 format!("the path does not bind `{{{name}}}`"),
                 crate::config::suggest::one_of(name, &bound),
@@ -367,7 +378,8 @@ fn observe(view: &View<'_>, scope: &mut Scope<'_>) -> Option<UnixTime> {
     let until = view.text("until").and_then(|text| scalar::date(text).ok());
     match (view.text("mode"), view.has("until")) {
         (Some("observe"), false) => {
-            scope.report.error_try(
+            scope.report.find_try(
+                Code::MissingKey,
                 view.place("mode"),
                 "`mode: observe` lets everything pass and must end some day: `until` is missing",
                 "until: 2027-01-31",
@@ -375,7 +387,8 @@ fn observe(view: &View<'_>, scope: &mut Scope<'_>) -> Option<UnixTime> {
             None
         }
         (Some("observe"), true) => {
-            scope.report.warn(
+            scope.report.find_try(
+                Code::Observes,
                 view.place("mode"),
                 "decisions are recorded and not enforced",
                 "remove `mode: observe` once the records show what was expected",
@@ -418,7 +431,8 @@ fn public_covers(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
                     .items("path")
                     .get(at)
                     .map_or_else(|| public.view.place("path"), |node: &Node| &node.at);
-                scope.report.warn(
+                scope.report.find_try(
+                    Code::PublicCoversProtected,
                     place,
                     format!("everything below `{path}` is open to anyone, except `{other}` (line {line}) and what else has a route; what the upstream adds later is open, too"),
                     "name the public paths one by one",

@@ -1,5 +1,6 @@
 //! `telemetry`.
 
+use crate::config::Code;
 use crate::config::problem::Report;
 use crate::config::schema::{OTLP, TELEMETRY};
 use crate::config::view::View;
@@ -19,7 +20,8 @@ pub(super) fn otlp(root: &View<'_>, report: &mut Report) -> Option<OtlpSettings>
     }
     let endpoint = view.text("endpoint")?;
     if endpoint.contains('?') || endpoint.trim_end_matches('/').ends_with("/v1/traces") {
-        report.error_try(
+        report.find_try(
+            Code::Value,
             view.place("endpoint"),
             "is not the base URL of a collector",
             "scheme, host and port, such as http://127.0.0.1:4318: `/v1/traces` is added",

@@ -6,6 +6,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::Scope;
+use crate::config::Code;
 use crate::config::Secret;
 use crate::config::problem::Place;
 use crate::config::schema::TLS;
@@ -36,12 +37,16 @@ pub(super) fn downstream(listener: &View<'_>, scope: &mut Scope<'_>) -> Option<T
 /// `certificate` and `key`, which must belong together.
 pub(super) fn pair(view: &View<'_>, scope: &mut Scope<'_>) -> Option<(Secret, Secret)> {
     match (view.has("certificate"), view.has("key")) {
-        (true, false) => scope
-            .report
-            .error(view.place("certificate"), "`certificate` needs its `key`"),
-        (false, true) => scope
-            .report
-            .error(view.place("key"), "`key` needs its `certificate`"),
+        (true, false) => scope.report.find(
+            Code::MissingKey,
+            view.place("certificate"),
+            "`certificate` needs its `key`",
+        ),
+        (false, true) => scope.report.find(
+            Code::MissingKey,
+            view.place("key"),
+            "`key` needs its `certificate`",
+        ),
         (true, true) | (false, false) => {}
     }
     let certificate = view.file("certificate").and_then(|(path, at)| {
@@ -56,7 +61,8 @@ pub(super) fn pair(view: &View<'_>, scope: &mut Scope<'_>) -> Option<(Secret, Se
     match rustls::sign::CertifiedKey::from_der(chain, key, &default_provider()) {
         Ok(_) => Some((certificate, secret)),
         Err(error) => {
-            scope.report.error(
+            scope.report.find(
+                Code::File,
                 at,
                 format!("certificate and key do not go together: {error}"),
             );
@@ -72,7 +78,9 @@ pub(super) fn ca(view: &View<'_>, key: &str, scope: &mut Scope<'_>) -> Option<Se
     let mut store = RootCertStore::empty();
     for certificate in certificates(&file, at, scope)? {
         if let Err(error) = store.add(certificate) {
-            scope.report.error(at, format!("{}: {error}", shown(&file)));
+            scope
+                .report
+                .find(Code::File, at, format!("{}: {error}", shown(&file)));
             return None;
         }
     }
@@ -92,14 +100,15 @@ fn certificates(
     };
     scope
         .report
-        .error(at, format!("{}: {message}", shown(file)));
+        .find(Code::File, at, format!("{}: {message}", shown(file)));
     None
 }
 
 fn private_key(file: &Secret, at: &Place, scope: &mut Scope<'_>) -> Option<PrivateKeyDer<'static>> {
     let key = PrivateKeyDer::from_pem_slice(file.expose()).ok();
     if key.is_none() {
-        scope.report.error_try(
+        scope.report.find_try(
+            Code::File,
             at,
             format!("{}: has no private key in PEM in it", shown(file)),
             "an encrypted key must be decrypted first",

@@ -115,6 +115,13 @@ pub(crate) static ISSUER: Block = Block {
             "{ci: [account:cache:write]}",
         ),
         Key::new(
+            "scopes_supported",
+            &Shape::List(&Shape::Text(Format::Scope)),
+            Optional,
+            "The scopes that its tokens can have, for `check` alone: it warns of conditions on others. What `scope_implies` makes of them is counted in.",
+            "[\"account:usage:read\"]",
+        ),
+        Key::new(
             "key_id",
             &Shape::Words(&["required", "only_key"]),
             Default("required"),

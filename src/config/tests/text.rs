@@ -162,3 +162,33 @@ fn invariant_54_no_beginning_of_a_document_with_a_sentinel_replaces_it() {
     }
     place.load_after(text, Some(&whole)).unwrap();
 }
+
+#[test]
+fn problems_are_coloured_where_colour_is_shown_and_name_their_codes() {
+    let problems = Place::new()
+        .load(&with("allow: agent", "allow: agnet"))
+        .unwrap_err();
+    let plain = problems.render_in(Look {
+        colour: false,
+        codes: true,
+    });
+    assert!(!plain.contains('\x1b'), "{plain}");
+    assert!(plain.contains("called `agnet` [unknown-name]\n"), "{plain}");
+    let coloured = problems.render_in(Look {
+        colour: true,
+        codes: true,
+    });
+    for part in [
+        "\x1b[31m [unknown-name]\x1b[0m",
+        "\x1b[31m^\x1b[0m",
+        "\x1b[36mdid you mean `agent`?\x1b[0m",
+    ] {
+        assert!(coloured.contains(part), "{}", coloured.escape_debug());
+    }
+    let mut stripped = coloured;
+    for code in ["0", "1", "2", "31", "36"] {
+        stripped = stripped.replace(&format!("\x1b[{code}m"), "");
+    }
+    assert_eq!(stripped, plain, "colour changes nothing else");
+    assert!(!problems.render().contains("[unknown-name]"));
+}

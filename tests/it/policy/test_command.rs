@@ -615,3 +615,20 @@ fn invariant_46_a_token_of_a_case_is_in_no_report() {
         }
     }
 }
+
+/// What `docs/policy.md` shows is what the program says.
+#[test]
+fn the_documentation_shows_a_real_difference() {
+    let place = Place::new();
+    let cases = place.cases(&format!(
+        "  - {{name: ada reads, {READS}, expect: allowed}}\n  - {{name: ada is no job, {READS}, expect: {{caller: job}}}}\n"
+    ));
+    let (code, out, _) = run(&["test", path(&cases)]);
+    assert_eq!(code, 1);
+    let table: Vec<&str> = out.lines().skip(1).take(4).collect();
+    let page = fs::read_to_string(root().join("docs/policy.md")).expect("a page");
+    assert!(
+        page.contains(&format!("```\n{}\n```\n", table.join("\n"))),
+        "{out}"
+    );
+}
