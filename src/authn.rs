@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+pub(crate) use verify::assumed;
+
 pub use cache::{CacheCounts, DEFAULT_CACHE_BYTES, TokenCache};
 pub use claims::{ClaimPath, ClaimPathError, Claims};
 pub use issuer::{

@@ -2,6 +2,7 @@
 
 mod access;
 mod check;
+pub mod compare;
 mod condition;
 mod evaluate;
 mod find;

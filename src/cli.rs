@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod diff;
 mod explain;
 mod inject;
 pub mod keygen;
@@ -53,6 +54,7 @@ enum Command {
     Test(test::Arguments),
     Learn(learn::Arguments),
     Replay(replay::Arguments),
+    Diff(diff::Arguments),
     Routes(routes::Arguments),
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
@@ -67,13 +69,18 @@ enum Command {
 #[must_use]
 pub fn run() -> ExitCode {
     panics::install();
-    match Arguments::parse().command {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return unread(&error),
+    };
+    match arguments.command {
         Command::Run(arguments) => run::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
         Command::Learn(arguments) => learn::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
+        Command::Diff(arguments) => diff::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keygen(arguments) => report(keygen::run(&arguments)),
@@ -82,6 +89,17 @@ pub fn run() -> ExitCode {
         Command::Inject(arguments) => inject::run(&arguments),
         Command::Webhook(arguments) => webhook::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
+    }
+}
+
+/// What is printed where there is nothing to run: help, the version, or what is wrong with the command line. A wrong one of
+/// `diff` is no difference, so it has the exit code of a wrong configuration.
+fn unread(error: &clap::Error) -> ExitCode {
+    let _gone = error.print();
+    match std::env::args_os().nth(1) {
+        _ if !error.use_stderr() => ExitCode::SUCCESS,
+        Some(command) if command == "diff" => ExitCode::from(BAD_CONFIGURATION),
+        _ => ExitCode::from(2),
     }
 }
 

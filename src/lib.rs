@@ -45,6 +45,7 @@ pub mod clock;
 pub mod config;
 pub mod credential;
 pub mod decision_log;
+pub mod diff;
 pub mod drain;
 pub mod explain;
 mod fetch;

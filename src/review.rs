@@ -138,7 +138,7 @@ impl ReviewSettings {
 
     /// Whether answers that came under `other` may be believed under these settings: the same question to the same endpoint.
     /// How we show who we are may change.
-    fn same_reviewer(&self, other: &Self) -> bool {
+    pub(crate) fn same_reviewer(&self, other: &Self) -> bool {
         self.reviewer() == other.reviewer()
             && self.roots.is(&other.roots)
             && self.endpoint.is(&other.endpoint)

@@ -121,6 +121,54 @@ impl ClaimPath {
         &self.names
     }
 
+    /// Where a token most likely has it: the names of nested objects, from the outside in. Of the claims that [`Claims::get`]
+    /// finds under a dotted path, that is one.
+    pub(crate) fn home(&self) -> Vec<String> {
+        const WITH_DOT: &str = "kubernetes.io";
+        if self.pointer {
+            return self.names.clone();
+        }
+        let whole = self.names.join(".");
+        if whole.contains("://") {
+            return vec![whole]; // a name that is a URL (RFC 7519 section 4.2)
+        }
+        match whole
+            .strip_prefix(WITH_DOT)
+            .map(|rest| rest.strip_prefix('.'))
+        {
+            Some(Some(inner)) => std::iter::once(WITH_DOT)
+                .chain(inner.split('.'))
+                .map(str::to_owned)
+                .collect(),
+            _ if whole == WITH_DOT => vec![whole],
+            _ => self.names.clone(),
+        }
+    }
+
+    /// Everywhere a token can have it.
+    pub(crate) fn homes(&self) -> Vec<Vec<String>> {
+        if self.pointer {
+            return vec![self.names.clone()];
+        }
+        let mut all: Vec<Vec<String>> = vec![Vec::new()];
+        for name in &self.names {
+            let longer = all.iter().filter_map(|home| {
+                let (last, others) = home.split_last()?;
+                let joined = std::iter::once(format!("{last}.{name}"));
+                Some(others.iter().cloned().chain(joined).collect())
+            });
+            let longer: Vec<Vec<String>> = longer.collect();
+            all.iter_mut().for_each(|home| home.push(name.clone()));
+            all.extend(longer);
+        }
+        all
+    }
+
+    /// Whether both can be found at one place, and one of them at others as well.
+    pub(crate) fn is_twin_of(&self, other: &Self) -> bool {
+        self.pointer != other.pointer && self.names.join(".") == other.names.join(".")
+    }
+
     /// The last name as written.
     pub(super) fn last(&self) -> &str {
         self.names.last().map_or("", String::as_str)

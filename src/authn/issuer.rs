@@ -239,7 +239,7 @@ impl Issuer {
     }
 
     /// `scopes` and what they imply, sorted, unique.
-    pub(super) fn expand(&self, scopes: Vec<&str>) -> Vec<Box<str>> {
+    pub(crate) fn expand(&self, scopes: Vec<&str>) -> Vec<Box<str>> {
         let mut all: Vec<Box<str>> = Vec::with_capacity(scopes.len());
         for scope in scopes {
             if let Some(implied) = self.implied.get(scope) {

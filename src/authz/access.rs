@@ -123,6 +123,15 @@ impl Demand {
 }
 
 impl Access {
+    /// The alternatives; none where no token is looked at or nobody passes.
+    #[must_use]
+    pub fn alternatives(&self) -> &[Alternative] {
+        match self {
+            Self::Rules { alternatives, .. } => alternatives,
+            Self::Nobody | Self::Anyone => &[],
+        }
+    }
+
     /// What it asks of a credential.
     #[must_use]
     pub const fn demand(&self) -> Demand {

@@ -215,6 +215,16 @@ pub struct ActorRule {
     pub conditions: Vec<Condition>,
 }
 
+impl ActorRule {
+    /// Whoever it is, of an issuer.
+    pub(super) fn of_issuer(issuer: &str) -> Self {
+        Self {
+            issuer: issuer.into(),
+            conditions: Vec::new(),
+        }
+    }
+}
+
 /// Names of a client certificate, one of which suffices. Compared byte for byte, without wildcards.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateNames {

@@ -40,6 +40,22 @@ impl Policy {
         }
     }
 
+    /// The same routes without what only observes and without rate limits: what the policy itself says.
+    pub(super) fn enforced(&self) -> Self {
+        let mut builder = PolicyBuilder::default();
+        for listener in self.listeners.iter() {
+            builder.listener(&listener.name, listener.cors.clone());
+        }
+        for route in self.routes.iter() {
+            let mut settings = route.settings().clone();
+            settings.observe = None;
+            settings.rate_limit.clear();
+            let taken = builder.route(settings);
+            debug_assert!(taken.is_ok(), "it was taken before");
+        }
+        builder.build()
+    }
+
     /// The generation that requests carry on.
     #[must_use]
     pub const fn generation(&self) -> u64 {

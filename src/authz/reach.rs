@@ -113,6 +113,11 @@ impl Reach {
         })
     }
 
+    /// Whether both answer under the same hosts, and treat callers' own tokens the same.
+    pub(crate) fn answers_like(&self, other: &Self) -> bool {
+        self.hosts == other.hosts && self.authorization == other.authorization
+    }
+
     /// How paths are read.
     #[must_use]
     pub const fn reading(&self) -> PathReading {

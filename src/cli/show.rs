@@ -80,7 +80,7 @@ fn access(access: &Access) -> Vec<String> {
 }
 
 /// The caller (or issuer), and the conditions beside what the name of a caller stands for.
-fn alternative(alternative: &Alternative) -> String {
+pub(crate) fn alternative(alternative: &Alternative) -> String {
     let mut text = match &alternative.caller {
         Some(caller) => caller.to_string(),
         None => format!("issuer {}", alternative.issuer),
@@ -92,7 +92,7 @@ fn alternative(alternative: &Alternative) -> String {
     text
 }
 
-fn condition(condition: &Condition) -> String {
+pub(crate) fn condition(condition: &Condition) -> String {
     let list = |values: &[Box<str>], between: &str| values.join(between);
     match condition {
         Condition::Client(values) => format!("client {}", list(values, " | ")),

@@ -47,6 +47,23 @@ pub enum Source {
     ActorSubject,
 }
 
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Subject => f.write_str("subject"),
+            Self::Issuer => f.write_str("issuer"),
+            Self::Client => f.write_str("client"),
+            Self::Caller => f.write_str("caller"),
+            Self::Account => f.write_str("account"),
+            Self::Scopes => f.write_str("scopes"),
+            Self::Roles => f.write_str("roles"),
+            Self::Groups => f.write_str("groups"),
+            Self::Claim(path) => write!(f, "claims.{path}"),
+            Self::ActorSubject => f.write_str("actor.subject"),
+        }
+    }
+}
+
 /// Not one of the closed list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -1,6 +1,7 @@
 //! A policy tried before it is enforced: `explain`, `test` and `check`, held to what a running proxy does.
 
 mod check_command;
+mod diff_command;
 mod explain;
 mod explain_command;
 mod learn;
