@@ -103,3 +103,82 @@ fn an_alternative_implies_one_of_its_issuer_with_fewer_or_wider_conditions() {
         assert!(!narrow.implies(&other), "{other:?}");
     }
 }
+
+/// Whether a request of this principal, for this account from this client, is let pass by these conditions.
+fn passes(
+    conditions: &[Condition],
+    principal: &Principal,
+    account: &str,
+    client: &'static str,
+) -> bool {
+    let own = rules(vec![Alternative::of_issuer(
+        "i".into(),
+        conditions.to_vec(),
+    )]);
+    let policy = policy([route("r", &["/x/{account}"], own)]);
+    let mut ask = ask("GET", &format!("/x/{account}"));
+    ask.client = client;
+    ask.decide(&policy, principal.clone()).is_ok()
+}
+
+#[test]
+fn what_a_condition_implies_holds_wherever_it_does() {
+    let mut conditions = vec![
+        Condition::Account(AccountRule::Required),
+        Condition::Account(AccountRule::Parameter("account".into())),
+        addresses(&["192.0.2.0/24"]),
+        addresses(&["192.0.2.0/25", "10.0.0.0/8"]),
+        addresses(&["0.0.0.0/0"]),
+        claim(&["a"]),
+        claim(&["a", "b"]),
+    ];
+    for values in [&["a"][..], &["b"], &["a", "b"], &["b", "c"]] {
+        conditions.extend([
+            Condition::Client(texts(values)),
+            Condition::Subject(texts(values)),
+            Condition::Scopes(texts(values)),
+            Condition::AnyScope(texts(values)),
+            Condition::Roles(texts(values)),
+            Condition::Groups(texts(values)),
+        ]);
+    }
+    let held: [&[&str]; 5] = [&[], &["a"], &["b"], &["a", "b"], &["b", "c"]];
+    let mut principals = Vec::new();
+    for values in held {
+        for one in [None, Some("a"), Some("b")] {
+            let tenant = one.unwrap_or("z");
+            principals.push(token("i", |token| {
+                token.scopes = texts(values);
+                token.roles = texts(values);
+                token.groups = texts(values);
+                token.client = one.map(Into::into);
+                token.subject = one.map(Into::into);
+                token.account = one.map(Into::into);
+                let claims = format!(r#"{{"tenant": "{tenant}"}}"#);
+                token.claims = Claims::parse(claims.as_bytes()).unwrap();
+            }));
+        }
+    }
+    let mut implied = 0;
+    for one in &conditions {
+        for other in &conditions {
+            if one == other || !one.implies(other) {
+                continue;
+            }
+            implied += 1;
+            let (one, other) = (std::slice::from_ref(one), std::slice::from_ref(other));
+            for principal in &principals {
+                for (account, client) in
+                    [("a", "192.0.2.1"), ("b", "192.0.2.200"), ("a", "10.1.1.1")]
+                {
+                    let holds = passes(one, principal, account, client);
+                    assert!(
+                        !holds || passes(other, principal, account, client),
+                        "{one:?} {other:?} {principal:?}"
+                    );
+                }
+            }
+        }
+    }
+    assert!(implied > 20, "{implied}");
+}
