@@ -34,7 +34,7 @@ pub use claims::{ClaimPath, ClaimPathError, Claims};
 pub use issuer::{
     Audiences, ClaimMappings, Issuer, IssuerSettings, Issuers, KeyIdRule, TokenSources, Trust,
 };
-pub use json::{Json, JsonError, Members};
+pub use json::{Document, Json, JsonError, List, Members};
 pub use key_set::{
     Algorithm, KeyCell, KeyInfo, KeySet, KeySetError, KeyState, SkippedKey, Thumbprint,
 };
@@ -381,6 +381,21 @@ impl Principal {
 }
 
 impl Verified {
+    /// About how many bytes of memory it takes; what is prepared for it is not counted.
+    fn weight(&self) -> usize {
+        const BLOCK: usize = 16; // what an allocator adds to a block
+        let words = [&self.scopes, &self.roles, &self.groups];
+        let words = words.into_iter().flatten().map(Box::as_ref);
+        let parties = [&self.subject, &self.client, &self.account];
+        let parties = parties.into_iter().flatten().map(Box::as_ref);
+        let texts = words.chain(parties).fold(0_usize, |sum, text: &str| {
+            sum.saturating_add(text.len() + size_of::<Box<str>>() + BLOCK)
+        });
+        size_of::<Self>()
+            .saturating_add(texts)
+            .saturating_add(self.claims.weight())
+    }
+
     /// Whose token it is.
     #[must_use]
     pub const fn issuer(&self) -> &Arc<Issuer> {

@@ -60,6 +60,8 @@ use substitute::Environment;
 pub struct Config {
     /// Worker threads; already resolved when `auto`.
     pub workers: usize,
+    /// Most bytes of verified tokens that each worker remembers.
+    pub token_cache: usize,
     /// Inbound listeners.
     pub listeners: Vec<ListenerSettings>,
     /// The admin listener.

@@ -344,17 +344,20 @@ fn looks_like_token(text: &str) -> bool {
 
 /// Whether there is a token somewhere in `text`, or a header field that carries one.
 fn contains_token(text: &str) -> bool {
-    text.match_indices("eyJ")
-        .any(|(at, _)| text.get(at..).is_some_and(looks_like_token))
-        || ["Bearer ", "bearer ", "Basic ", "basic "]
-            .iter()
-            .any(|scheme| {
-                text.split(scheme).skip(1).any(|rest| {
-                    rest.split_whitespace()
-                        .next()
-                        .is_some_and(|word| word.len() >= 16)
+    // Most texts are methods and hosts: too short for a searcher to be worth its preparation.
+    let begins = |at: usize| text.get(at..).is_some_and(looks_like_token);
+    let mut places = text.as_bytes().windows(3).enumerate();
+    places.any(|(at, three)| three == b"eyJ" && begins(at))
+        || text.contains(' ')
+            && ["Bearer ", "bearer ", "Basic ", "basic "]
+                .iter()
+                .any(|scheme| {
+                    text.split(scheme).skip(1).any(|rest| {
+                        rest.split_whitespace()
+                            .next()
+                            .is_some_and(|word| word.len() >= 16)
+                    })
                 })
-            })
 }
 
 #[cfg(test)]

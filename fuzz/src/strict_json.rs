@@ -70,17 +70,17 @@ impl Strict {
     }
 
     /// Whether the product read the same.
-    pub fn is(&self, ours: &Json) -> bool {
+    pub fn is(&self, ours: Json<'_>) -> bool {
         match (self, ours) {
             (Self::Null, Json::Null) => true,
-            (Self::Bool(theirs), Json::Bool(ours)) => theirs == ours,
-            (Self::Text(theirs), Json::Text(ours)) => **theirs == **ours,
+            (Self::Bool(theirs), Json::Bool(ours)) => *theirs == ours,
+            (Self::Text(theirs), Json::Text(ours)) => **theirs == *ours,
             (Self::Number(theirs), Json::Number(ours)) => same_number(theirs, ours),
             (Self::List(theirs), Json::List(ours)) => {
                 theirs.len() == ours.len()
                     && theirs
                         .iter()
-                        .zip(ours)
+                        .zip(ours.iter())
                         .all(|(theirs, ours)| theirs.is(ours))
             }
             (Self::Object(theirs), Json::Object(ours)) => {

@@ -120,7 +120,7 @@ impl Control {
         options: Options,
         commands: tokio::sync::mpsc::UnboundedReceiver<Command>,
     ) -> Result<(Self, Addresses), StartError> {
-        // Before anything else: a signal that comes while we start is not lost, nor ignored where we are process 1.
+        // First, so that a signal while we start is not lost, nor ignored where we are process 1.
         let signals = Signals::new(options.signals);
         self_test::run().map_err(StartError::SelfTest)?;
         let config = Arc::new(config::load(&options.config, None).map_err(StartError::Config)?);
@@ -141,6 +141,7 @@ impl Control {
         follow(&mut watcher, &config);
         let drain = Drain::default();
         let shared = Arc::new(Shared {
+            token_cache: config.token_cache,
             snapshot: Arc::clone(&snapshot),
             keys: keys.clone(),
             reviews: reviews.clone(),
@@ -153,13 +154,8 @@ impl Control {
             sources: Sources::default(),
         });
         let (ending, ended) = tokio::sync::mpsc::channel(1);
-        let workers = spawn_workers(
-            config.workers,
-            &shared,
-            &telemetry,
-            sockets.inbound,
-            &ending,
-        )?;
+        let inbound = sockets.inbound;
+        let workers = spawn_workers(config.workers, &shared, &telemetry, inbound, &ending)?;
         let control = Self {
             reload: ReloadStatus::default(),
             exposure: Exposure::new(&sockets.addresses),
@@ -384,6 +380,9 @@ fn restart_needed(live: &Config, next: &Config) -> Vec<String> {
     }
     if live.workers != next.workers {
         found.push("workers".to_owned());
+    }
+    if live.token_cache != next.token_cache {
+        found.push("token_cache".to_owned());
     }
     if live.otlp != next.otlp {
         found.push("telemetry.otlp".to_owned());

@@ -15,8 +15,8 @@ mod tests;
 /// Bytes of a worker's cache where the configuration does not say otherwise: several thousand tokens.
 pub const DEFAULT_CACHE_BYTES: usize = 16 * 1024 * 1024;
 
-/// What an entry takes beside its token and claims: slot, map entry, prepared identity headers and assertion.
-const ENTRY_OVERHEAD: usize = 3 * 1024;
+/// What an entry takes beside its token and what the token says: slot, map entry, prepared identity headers and assertion.
+const ENTRY_OVERHEAD: usize = 1536;
 
 /// Bytes of the token's end that are hashed. The signature ends there, which no sender can choose freely.
 const HASHED: usize = 32;
@@ -158,7 +158,7 @@ impl TokenCache {
     pub(super) fn insert(&mut self, token: &[u8], verdict: Verdict) {
         let weight = ENTRY_OVERHEAD
             .saturating_add(token.len())
-            .saturating_add(verdict.verified.claims.weight());
+            .saturating_add(verdict.verified.weight());
         // One giant must not push everybody else out.
         if weight > self.limit / 8 {
             return;

@@ -1,4 +1,4 @@
-use super::json::{Json, Members};
+use super::json::{Document, Json, JsonError, Members, Object};
 use crate::clock::UnixTime;
 
 #[cfg(test)]
@@ -6,59 +6,57 @@ mod tests;
 
 /// A verified payload: a JSON object without duplicate names. `Debug` does not show it.
 #[derive(Clone, Debug)]
-pub struct Claims(Members);
+pub struct Claims(Object);
 
 impl Claims {
     /// Reads a payload. Nothing is verified by that: it is for `explain --claims` and for tests.
     ///
     /// # Errors
     /// The text is not one strict JSON object.
-    pub fn parse(text: &[u8]) -> Result<Self, super::JsonError> {
-        match Json::parse_of_token(text)? {
-            Json::Object(members) => Ok(Self(members)),
-            Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {
-                Err(super::JsonError::Syntax)
-            }
-        }
+    pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
+        let object = Document::parse_of_token(text)?.into_object();
+        object.map(Self).ok_or(JsonError::Syntax)
     }
 
-    pub(super) const fn new(members: Members) -> Self {
-        Self(members)
+    pub(super) const fn new(object: Object) -> Self {
+        Self(object)
     }
 
-    /// Adds a claim, unless there is one of that name.
-    pub(super) fn add(&mut self, name: &str, value: Json) {
-        self.0.add(name, value);
+    /// Claims with these names and values; of several with one name the first counts.
+    ///
+    /// # Errors
+    /// There is no room for them.
+    pub(super) fn of<'a>(
+        claims: impl IntoIterator<Item = (&'a str, Json<'a>)>,
+    ) -> Result<Self, JsonError> {
+        Object::of(claims).map(Self)
     }
 
     /// The value at `path`, `null` included.
     #[must_use]
-    pub fn get(&self, path: &ClaimPath) -> Option<&Json> {
-        path.find(&self.0)
+    pub fn get(&self, path: &ClaimPath) -> Option<Json<'_>> {
+        path.find(self.0.members())
     }
 
     /// The top-level claim `name`, `null` included.
     #[must_use]
-    pub fn top(&self, name: &str) -> Option<&Json> {
-        self.0.get(name)
+    pub fn top(&self, name: &str) -> Option<Json<'_>> {
+        self.0.members().get(name)
     }
 
     /// All of them, sorted by name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Json<'_>)> {
+        self.0.members().iter()
     }
 
     /// The first of `homes` that is there, even with a value of the wrong type: falling through to the next one would
     /// let a token choose.
-    pub(super) fn first(&self, homes: &[ClaimPath]) -> Option<&Json> {
+    pub(super) fn first(&self, homes: &[ClaimPath]) -> Option<Json<'_>> {
         homes.iter().find_map(|home| self.get(home))
     }
 
     pub(super) fn weight(&self) -> usize {
-        self.0
-            .iter()
-            .map(|(name, value)| name.len() + 32 + value.weight())
-            .sum()
+        self.0.weight()
     }
 }
 
@@ -174,7 +172,7 @@ impl ClaimPath {
         self.names.last().map_or("", String::as_str)
     }
 
-    fn find<'a>(&self, members: &'a Members) -> Option<&'a Json> {
+    fn find<'a>(&self, members: Members<'a>) -> Option<Json<'a>> {
         let mut members = members;
         let mut names = self.names.as_slice();
         loop {
@@ -232,13 +230,13 @@ pub(super) struct NumericDate {
 
 impl NumericDate {
     /// `None` when the value is not a number.
-    pub(super) fn read(value: &Json) -> Option<Self> {
+    pub(super) fn read(value: Json<'_>) -> Option<Self> {
         let Json::Number(text) = value else {
             return None;
         };
         let (negative, text) = match text.strip_prefix('-') {
             Some(rest) => (true, rest),
-            None => (false, &**text),
+            None => (false, text),
         };
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, saturating_exponent(exponent)?),

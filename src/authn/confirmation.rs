@@ -60,7 +60,7 @@ impl Confirmation {
 }
 
 /// SHA-256 in canonical base64url.
-fn digest(value: &Json) -> Result<[u8; 32], TokenFault> {
+fn digest(value: Json<'_>) -> Result<[u8; 32], TokenFault> {
     value
         .as_str()
         .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())

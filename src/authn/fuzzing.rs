@@ -41,7 +41,7 @@ pub fn read_token(text: &str) -> Result<Token, TokenFault> {
 
 /// A NumericDate: the second that it lies in, and the first whole second that is not before it.
 #[must_use]
-pub fn numeric_date(value: &Json) -> Option<(i64, i64)> {
+pub fn numeric_date(value: Json<'_>) -> Option<(i64, i64)> {
     let date = super::claims::NumericDate::read(value)?;
     Some((date.floor().as_secs(), date.ceil().as_secs()))
 }

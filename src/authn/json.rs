@@ -5,6 +5,7 @@
 //! becoming floats, and nesting is bounded, which makes recursion safe.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 #[cfg(test)]
 mod tests;
@@ -12,30 +13,78 @@ mod tests;
 /// Deepest nesting that is read.
 const MAX_DEPTH: usize = 16;
 
-/// Most values of a part of a token. Each costs an allocation or two; without a bound, 16 KiB of `0,0,0…` that nobody signed
-/// would cost several times what verifying a token of that size does (invariant 62).
+/// Most values of a part of a token. Without a bound, 16 KiB of `0,0,0…` that nobody signed would cost several times what
+/// verifying a token of that size does (invariant 62).
 const MAX_TOKEN_VALUES: usize = 1024;
 
-/// A JSON value. `Debug` tells its kind only: claims are not for logs.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Json {
+/// One JSON text, read. Two blocks of memory whatever is in it, since verified claims are kept for thousands of tokens: all
+/// strings, unescaped, one after the other; and the members of its lists and objects.
+#[derive(Clone)]
+pub struct Document {
+    text: Box<str>,
+    nodes: Box<[Node]>,
+    root: Shape,
+}
+
+/// A document that is an object.
+#[derive(Clone)]
+pub(super) struct Object(Document);
+
+/// A JSON value of a [`Document`]. `Debug` tells its kind only: claims are not for logs.
+#[derive(Clone, Copy)]
+pub enum Json<'a> {
     /// `null`.
     Null,
     /// `true` or `false`.
     Bool(bool),
     /// The number as written.
-    Number(Box<str>),
+    Number(&'a str),
     /// A string, unescaped.
-    Text(Box<str>),
+    Text(&'a str),
     /// An array.
-    List(Vec<Json>),
+    List(List<'a>),
     /// An object.
-    Object(Members),
+    Object(Members<'a>),
 }
 
-/// The members of an object, without duplicate names.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Members(Vec<(Box<str>, Json)>);
+/// The values of an array.
+#[derive(Clone, Copy)]
+pub struct List<'a>(Block<'a>);
+
+/// The members of an object, without duplicate names, sorted by name.
+#[derive(Clone, Copy)]
+pub struct Members<'a>(Block<'a>);
+
+/// What one list or object holds.
+#[derive(Clone, Copy)]
+struct Block<'a> {
+    document: &'a Document,
+    nodes: &'a [Node],
+}
+
+/// A member of an object, or a value of a list, whose name is empty.
+#[derive(Clone, Copy)]
+struct Node {
+    name: Span,
+    value: Shape,
+}
+
+/// A value; spans of strings are in the text, those of lists and objects in the nodes.
+#[derive(Clone, Copy)]
+enum Shape {
+    Null,
+    Bool(bool),
+    Number(Span),
+    Text(Span),
+    List(Span),
+    Object(Span),
+}
+
+#[derive(Clone, Copy, Default)]
+struct Span {
+    start: u32,
+    len: u32,
+}
 
 /// Why a text is not taken as JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +107,7 @@ pub enum JsonError {
     Duplicate,
 }
 
-impl Json {
+impl Document {
     /// Reads one JSON text, all of it.
     ///
     /// # Errors
@@ -78,19 +127,95 @@ impl Json {
             text,
             at: 0,
             values,
+            built: Builder {
+                text: String::with_capacity(text.len()),
+                ..Builder::default()
+            },
         };
-        let value = reader.value(0)?;
+        let root = reader.value(0)?;
         reader.skip_space();
         if reader.at == text.len() {
-            Ok(value)
+            Ok(reader.built.finish(root))
         } else {
             Err(JsonError::Syntax)
         }
     }
 
+    /// Its value.
+    #[must_use]
+    pub fn value(&self) -> Json<'_> {
+        self.json(self.root)
+    }
+
+    /// The document, where it is an object.
+    pub(super) fn into_object(self) -> Option<Object> {
+        matches!(self.root, Shape::Object(_)).then_some(Object(self))
+    }
+
+    fn json(&self, shape: Shape) -> Json<'_> {
+        match shape {
+            Shape::Null => Json::Null,
+            Shape::Bool(flag) => Json::Bool(flag),
+            Shape::Number(span) => Json::Number(span.of(&self.text)),
+            Shape::Text(span) => Json::Text(span.of(&self.text)),
+            Shape::List(span) => Json::List(List(self.block(span))),
+            Shape::Object(span) => Json::Object(Members(self.block(span))),
+        }
+    }
+
+    fn block(&self, span: Span) -> Block<'_> {
+        let nodes = self.nodes.get(span.range()).unwrap_or_default();
+        Block {
+            document: self,
+            nodes,
+        }
+    }
+}
+
+impl Object {
+    /// An object with these members; of several with one name the first counts.
+    ///
+    /// # Errors
+    /// It would be larger than a document can be.
+    pub(super) fn of<'a>(
+        members: impl IntoIterator<Item = (&'a str, Json<'a>)>,
+    ) -> Result<Self, JsonError> {
+        let mut built = Builder::default();
+        for (name, value) in members {
+            let name = built.copied_text(name)?;
+            let value = built.copied(value)?;
+            built.open.push(Node { name, value });
+        }
+        let root = Shape::Object(built.close_object(0, Twice::Drop)?);
+        Ok(Self(built.finish(root)))
+    }
+
+    /// Its members.
+    pub(super) fn members(&self) -> Members<'_> {
+        match self.0.root {
+            Shape::Object(span) => Members(self.0.block(span)),
+            // No such document becomes an object.
+            Shape::Null | Shape::Bool(_) | Shape::Number(_) | Shape::Text(_) | Shape::List(_) => {
+                Members(self.0.block(Span::default()))
+            }
+        }
+    }
+
+    /// About how many bytes of memory it takes, beside itself.
+    pub(super) fn weight(&self) -> usize {
+        const BLOCK: usize = 16; // what an allocator adds to a block
+        self.0
+            .text
+            .len()
+            .saturating_add(size_of_val(&*self.0.nodes))
+            .saturating_add(2 * BLOCK)
+    }
+}
+
+impl<'a> Json<'a> {
     /// The text of a string.
     #[must_use]
-    pub fn as_str(&self) -> Option<&str> {
+    pub const fn as_str(self) -> Option<&'a str> {
         match self {
             Self::Text(text) => Some(text),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::List(_) | Self::Object(_) => None,
@@ -99,7 +224,7 @@ impl Json {
 
     /// The members of an object.
     #[must_use]
-    pub const fn as_object(&self) -> Option<&Members> {
+    pub const fn as_object(self) -> Option<Members<'a>> {
         match self {
             Self::Object(members) => Some(members),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::List(_) => None,
@@ -108,7 +233,7 @@ impl Json {
 
     /// The values of an array.
     #[must_use]
-    pub fn as_list(&self) -> Option<&[Self]> {
+    pub const fn as_list(self) -> Option<List<'a>> {
         match self {
             Self::List(list) => Some(list),
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Text(_) | Self::Object(_) => None,
@@ -118,7 +243,7 @@ impl Json {
     /// A string as the only one, or an array that consists of strings alone. Anything else is `None`: a list that hides
     /// a number among strings is not trusted in part.
     #[must_use]
-    pub fn as_strings(&self) -> Option<Vec<&str>> {
+    pub fn as_strings(self) -> Option<Vec<&'a str>> {
         match self {
             Self::Text(text) => Some(vec![text]),
             Self::List(list) => list.iter().map(Self::as_str).collect(),
@@ -128,9 +253,9 @@ impl Json {
 
     /// Whether this is the string `text`, or an array of strings alone with `text` among them. Byte for byte.
     #[must_use]
-    pub fn contains(&self, text: &str) -> bool {
+    pub fn contains(self, text: &str) -> bool {
         match self {
-            Self::Text(own) => &**own == text,
+            Self::Text(own) => own == text,
             Self::List(list) => {
                 list.iter().all(|value| value.as_str().is_some())
                     && list.iter().any(|value| value.as_str() == Some(text))
@@ -138,67 +263,54 @@ impl Json {
             Self::Null | Self::Bool(_) | Self::Number(_) | Self::Object(_) => false,
         }
     }
+}
 
-    /// About how many bytes of memory the value takes, itself included.
-    pub(crate) fn weight(&self) -> usize {
-        const BLOCK: usize = 16; // what an allocator adds to a block
-        let own = size_of::<Self>();
-        own.saturating_add(match self {
-            Self::Null | Self::Bool(_) => 0,
-            Self::Number(text) | Self::Text(text) => text.len().saturating_add(BLOCK),
-            Self::List(list) => list
-                .iter()
-                .fold(BLOCK, |sum, value| sum.saturating_add(value.weight())),
-            Self::Object(members) => members.0.iter().fold(BLOCK, |sum, (name, value)| {
-                sum.saturating_add(name.len())
-                    .saturating_add(size_of::<Box<str>>())
-                    .saturating_add(BLOCK)
-                    .saturating_add(value.weight())
-            }),
-        })
+impl<'a> List<'a> {
+    /// The values, in their order.
+    pub fn iter(self) -> impl Iterator<Item = Json<'a>> {
+        let Block { document, nodes } = self.0;
+        nodes.iter().map(|node| document.json(node.value))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.0.nodes.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.nodes.is_empty()
     }
 }
 
-impl Members {
-    /// These members; of several with one name the first counts.
-    pub(super) fn of(mut members: Vec<(Box<str>, Json)>) -> Self {
-        members.sort_by(|(a, _), (b, _)| a.cmp(b));
-        members.dedup_by(|(a, _), (b, _)| a == b);
-        Self(members)
-    }
-
-    /// Adds a member, unless there is one of that name.
-    pub(super) fn add(&mut self, name: &str, value: Json) {
-        if let Err(at) = self.0.binary_search_by(|(own, _)| (**own).cmp(name)) {
-            self.0.insert(at, (name.into(), value));
-        }
-    }
-
-    /// Takes a member out.
-    pub(super) fn remove(&mut self, name: &str) -> Option<Json> {
-        let at = self.0.binary_search_by(|(own, _)| (**own).cmp(name)).ok()?;
-        Some(self.0.remove(at).1)
-    }
-
+impl<'a> Members<'a> {
     /// The value of the member `name`.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Json> {
+    pub fn get(self, name: &str) -> Option<Json<'a>> {
         self.find(|own| own.cmp(name))
     }
 
     /// The value of the member whose name is `parts` joined by dots; nothing is allocated.
-    pub(crate) fn get_joined(&self, parts: &[String]) -> Option<&Json> {
+    pub(crate) fn get_joined(self, parts: &[String]) -> Option<Json<'a>> {
         self.find(|own| cmp_joined(own, parts))
     }
 
     /// All members, sorted by name.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter().map(|(name, value)| (&**name, value))
+    pub fn iter(self) -> impl Iterator<Item = (&'a str, Json<'a>)> {
+        let Block { document, nodes } = self.0;
+        nodes
+            .iter()
+            .map(|node| (node.name.of(&document.text), document.json(node.value)))
     }
 
-    fn find(&self, cmp: impl Fn(&str) -> Ordering) -> Option<&Json> {
-        let at = self.0.binary_search_by(|(name, _)| cmp(name)).ok()?;
-        self.0.get(at).map(|(_, value)| value)
+    fn find(self, cmp: impl Fn(&str) -> Ordering) -> Option<Json<'a>> {
+        let Block { document, nodes } = self.0;
+        let at = nodes
+            .binary_search_by(|node| cmp(node.name.of(&document.text)))
+            .ok()?;
+        nodes.get(at).map(|node| document.json(node.value))
     }
 }
 
@@ -210,7 +322,29 @@ fn cmp_joined(own: &str, parts: &[String]) -> Ordering {
     own.bytes().cmp(joined)
 }
 
-impl std::fmt::Debug for Json {
+impl Span {
+    /// # Errors
+    /// More than 4 GiB.
+    fn new(start: usize, end: usize) -> Result<Self, JsonError> {
+        let word = |number: usize| u32::try_from(number).map_err(|_| JsonError::Values);
+        Ok(Self {
+            start: word(start)?,
+            len: word(end.saturating_sub(start))?,
+        })
+    }
+
+    fn range(self) -> Range<usize> {
+        let word = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let start = word(self.start);
+        start..start.saturating_add(word(self.len))
+    }
+
+    fn of(self, text: &str) -> &str {
+        text.get(self.range()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Json<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Null => "Null",
@@ -223,9 +357,113 @@ impl std::fmt::Debug for Json {
     }
 }
 
-impl std::fmt::Debug for Members {
+impl std::fmt::Debug for List<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("List")
+    }
+}
+
+impl std::fmt::Debug for Members<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Members")
+    }
+}
+
+impl std::fmt::Debug for Document {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Document")
+    }
+}
+
+impl std::fmt::Debug for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Object")
+    }
+}
+
+/// A document in the making.
+#[derive(Default)]
+struct Builder {
+    text: String,
+    nodes: Vec<Node>,
+    /// Members of the lists and objects that are not closed yet, outermost first.
+    open: Vec<Node>,
+}
+
+/// What becomes of a second member of the same name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Twice {
+    Refuse,
+    Drop,
+}
+
+impl Builder {
+    fn finish(self, root: Shape) -> Document {
+        Document {
+            text: self.text.into_boxed_str(),
+            nodes: self.nodes.into_boxed_slice(),
+            root,
+        }
+    }
+
+    /// Closes the list whose values stand open from `base` on.
+    fn close(&mut self, base: usize) -> Result<Span, JsonError> {
+        let start = self.nodes.len();
+        self.nodes.extend(self.open.drain(base..));
+        Span::new(start, self.nodes.len())
+    }
+
+    /// Closes the object whose members stand open from `base` on.
+    fn close_object(&mut self, base: usize, twice: Twice) -> Result<Span, JsonError> {
+        let text = &*self.text;
+        let members = self.open.get_mut(base..).unwrap_or_default();
+        // Sorting finds duplicates without the quadratic cost that a stranger's object of thousands of names would have.
+        // It keeps the order of equal names.
+        members.sort_by(|a, b| a.name.of(text).cmp(b.name.of(text)));
+        let same = |(a, b): (&Node, &Node)| a.name.of(text) == b.name.of(text);
+        if members.iter().zip(members.iter().skip(1)).any(same) {
+            if twice == Twice::Refuse {
+                return Err(JsonError::Duplicate);
+            }
+            let mut members = self.open.split_off(base);
+            members.dedup_by(|b, a| a.name.of(text) == b.name.of(text));
+            self.open.append(&mut members);
+        }
+        self.close(base)
+    }
+
+    fn copied_text(&mut self, text: &str) -> Result<Span, JsonError> {
+        let start = self.text.len();
+        self.text.push_str(text);
+        Span::new(start, self.text.len())
+    }
+
+    fn copied(&mut self, value: Json<'_>) -> Result<Shape, JsonError> {
+        let base = self.open.len();
+        Ok(match value {
+            Json::Null => Shape::Null,
+            Json::Bool(flag) => Shape::Bool(flag),
+            Json::Number(text) => Shape::Number(self.copied_text(text)?),
+            Json::Text(text) => Shape::Text(self.copied_text(text)?),
+            Json::List(list) => {
+                for value in list.iter() {
+                    let value = self.copied(value)?;
+                    self.open.push(Node {
+                        name: Span::default(),
+                        value,
+                    });
+                }
+                Shape::List(self.close(base)?)
+            }
+            Json::Object(members) => {
+                for (name, value) in members.iter() {
+                    let name = self.copied_text(name)?;
+                    let value = self.copied(value)?;
+                    self.open.push(Node { name, value });
+                }
+                Shape::Object(self.close(base)?)
+            }
+        })
     }
 }
 
@@ -234,6 +472,7 @@ struct Reader<'a> {
     at: usize,
     /// How many more values there may be.
     values: usize,
+    built: Builder,
 }
 
 impl Reader<'_> {
@@ -253,27 +492,22 @@ impl Reader<'_> {
         }
     }
 
-    /// The text from `start` up to here. Both stand at ASCII, so the range is on character boundaries.
-    fn since(&self, start: usize) -> Result<&str, JsonError> {
-        self.text.get(start..self.at).ok_or(JsonError::Syntax)
-    }
-
-    fn value(&mut self, depth: usize) -> Result<Json, JsonError> {
+    fn value(&mut self, depth: usize) -> Result<Shape, JsonError> {
         self.values = self.values.checked_sub(1).ok_or(JsonError::Values)?;
         self.skip_space();
         match self.peek().ok_or(JsonError::Syntax)? {
-            b'{' => self.object(depth + 1).map(Json::Object),
-            b'[' => self.list(depth + 1).map(Json::List),
-            b'"' => self.string().map(Json::Text),
-            b'-' | b'0'..=b'9' => self.number().map(Json::Number),
-            b't' => self.word("true", Json::Bool(true)),
-            b'f' => self.word("false", Json::Bool(false)),
-            b'n' => self.word("null", Json::Null),
+            b'{' => self.object(depth + 1).map(Shape::Object),
+            b'[' => self.list(depth + 1).map(Shape::List),
+            b'"' => self.string().map(Shape::Text),
+            b'-' | b'0'..=b'9' => self.number().map(Shape::Number),
+            b't' => self.word("true", Shape::Bool(true)),
+            b'f' => self.word("false", Shape::Bool(false)),
+            b'n' => self.word("null", Shape::Null),
             _ => Err(JsonError::Syntax),
         }
     }
 
-    fn word(&mut self, word: &str, value: Json) -> Result<Json, JsonError> {
+    fn word(&mut self, word: &str, value: Shape) -> Result<Shape, JsonError> {
         let rest = self.text.get(self.at..).ok_or(JsonError::Syntax)?;
         if !rest.starts_with(word) {
             return Err(JsonError::Syntax);
@@ -282,8 +516,8 @@ impl Reader<'_> {
         Ok(value)
     }
 
-    fn object(&mut self, depth: usize) -> Result<Members, JsonError> {
-        let mut members = Vec::new();
+    fn object(&mut self, depth: usize) -> Result<Span, JsonError> {
+        let base = self.built.open.len();
         self.items(b'}', depth, |reader| {
             reader.skip_space();
             let name = reader.string()?;
@@ -291,28 +525,24 @@ impl Reader<'_> {
             if !reader.eat(b':') {
                 return Err(JsonError::Syntax);
             }
-            members.push((name, reader.value(depth)?));
+            let value = reader.value(depth)?;
+            reader.built.open.push(Node { name, value });
             Ok(())
         })?;
-        // Sorting finds duplicates without the quadratic cost that a stranger's object of thousands of names would have.
-        members.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let twice = members
-            .iter()
-            .zip(members.iter().skip(1))
-            .any(|((a, _), (b, _))| a == b);
-        if twice {
-            return Err(JsonError::Duplicate);
-        }
-        Ok(Members(members))
+        self.built.close_object(base, Twice::Refuse)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Vec<Json>, JsonError> {
-        let mut list = Vec::new();
+    fn list(&mut self, depth: usize) -> Result<Span, JsonError> {
+        let base = self.built.open.len();
         self.items(b']', depth, |reader| {
-            list.push(reader.value(depth)?);
+            let value = reader.value(depth)?;
+            reader.built.open.push(Node {
+                name: Span::default(),
+                value,
+            });
             Ok(())
         })?;
-        Ok(list)
+        self.built.close(base)
     }
 
     /// The comma-separated items up to `close`; the opening bracket is the next byte.
@@ -342,7 +572,7 @@ impl Reader<'_> {
         }
     }
 
-    fn number(&mut self) -> Result<Box<str>, JsonError> {
+    fn number(&mut self) -> Result<Span, JsonError> {
         let start = self.at;
         self.eat(b'-');
         if !self.eat(b'0') {
@@ -357,7 +587,7 @@ impl Reader<'_> {
             }
             self.digits()?;
         }
-        self.since(start).map(Into::into)
+        self.keep(start, self.built.text.len())
     }
 
     /// At least one digit. A digit after a leading zero is left over and fails as syntax.
@@ -372,29 +602,32 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn string(&mut self) -> Result<Box<str>, JsonError> {
+    /// Keeps the text from `start` up to here; the span begins at `first` of what is kept.
+    fn keep(&mut self, start: usize, first: usize) -> Result<Span, JsonError> {
+        // Both ends stand at ASCII, so the range is on character boundaries.
+        let tail = self.text.get(start..self.at).ok_or(JsonError::Syntax)?;
+        self.built.text.push_str(tail);
+        Span::new(first, self.built.text.len())
+    }
+
+    fn string(&mut self) -> Result<Span, JsonError> {
         if !self.eat(b'"') {
             return Err(JsonError::Syntax);
         }
+        let first = self.built.text.len();
         let mut start = self.at;
-        let mut unescaped = String::new();
         loop {
             match self.peek() {
                 Some(b'"') => {
-                    let tail = self.since(start)?;
-                    let text = if unescaped.is_empty() {
-                        tail.into()
-                    } else {
-                        unescaped.push_str(tail);
-                        unescaped.into_boxed_str()
-                    };
+                    let span = self.keep(start, first);
                     self.at += 1;
-                    return Ok(text);
+                    return span;
                 }
                 Some(b'\\') => {
-                    unescaped.push_str(self.since(start)?);
+                    self.keep(start, first)?;
                     self.at += 1;
-                    unescaped.push(self.escape()?);
+                    let escaped = self.escape()?;
+                    self.built.text.push(escaped);
                     start = self.at;
                 }
                 Some(0x20..) => self.at += 1,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::signature::ParsedPublicKey;
 
-use super::json::{Json, JsonError};
+use super::json::{Document, Json, JsonError};
 
 mod jwk;
 #[cfg(test)]
@@ -114,7 +114,7 @@ impl Key {
     }
 
     /// The key in the header of a proof (RFC 9449 section 4.2), for one algorithm; `None` where it is not fit for it.
-    pub(super) fn for_proof(jwk: &Json, algorithm: Algorithm) -> Option<Self> {
+    pub(super) fn for_proof(jwk: Json<'_>, algorithm: Algorithm) -> Option<Self> {
         jwk::parse(jwk, Some(algorithm))
             .ok()
             .filter(|key| !key.uses.is_empty())
@@ -168,8 +168,9 @@ impl KeySet {
     /// # Errors
     /// The document is no JWKS, has duplicate `kid`s, more than 64 keys, or no usable key.
     pub fn parse(document: &[u8]) -> Result<(Self, Vec<SkippedKey>), KeySetError> {
-        let document = Json::parse(document)?;
+        let document = Document::parse(document)?;
         let list = document
+            .value()
             .as_object()
             .and_then(|members| members.get("keys"))
             .and_then(Json::as_list)
@@ -188,7 +189,7 @@ impl KeySet {
         }
         let mut keys = Vec::new();
         let mut skipped = Vec::new();
-        for key in list {
+        for key in list.iter() {
             match jwk::parse(key, None) {
                 Ok(key) => keys.push(key),
                 Err(reason) => skipped.push(SkippedKey {
@@ -248,7 +249,7 @@ impl KeySet {
     }
 }
 
-fn loggable_kid(key: &Json) -> Option<String> {
+fn loggable_kid(key: Json<'_>) -> Option<String> {
     let kid = key.as_object()?.get("kid")?.as_str()?;
     Some(
         kid.chars()

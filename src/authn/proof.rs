@@ -91,8 +91,9 @@ impl Presented<'_> {
             .ok_or(TokenFault::ProofMalformed)?;
         let malformed = |_| TokenFault::ProofMalformed;
         let parts = Parts::split(text).map_err(malformed)?;
-        let members = parts.header_members().map_err(malformed)?;
-        let header = Header::parse(&members).map_err(|fault| match fault {
+        let header_object = parts.header_object().map_err(malformed)?;
+        let members = header_object.members();
+        let header = Header::parse(members).map_err(|fault| match fault {
             TokenFault::UnsupportedHeader => TokenFault::ProofHeader,
             _ => TokenFault::ProofMalformed,
         })?;
@@ -104,7 +105,7 @@ impl Presented<'_> {
             .filter(|algorithm| settings.algorithms.contains(algorithm))
             .ok_or(TokenFault::ProofAlgorithm)?;
         let claims = parts.claims().map_err(malformed)?;
-        let claims = Claimed::read(&claims)?;
+        let claims = Claimed::read(claims.members())?;
         if claims.method != self.method.as_str() {
             return Err(TokenFault::ProofMethod.into());
         }
@@ -118,7 +119,7 @@ impl Presented<'_> {
         if claims.token != URL_SAFE_NO_PAD.encode(digest::digest(&digest::SHA256, token)) {
             return Err(TokenFault::ProofToken.into());
         }
-        let own = public_key(&members, algorithm).ok_or(TokenFault::ProofKey)?;
+        let own = public_key(members, algorithm).ok_or(TokenFault::ProofKey)?;
         if own.thumbprint() != key {
             return Err(TokenFault::ProofBinding.into());
         }
@@ -181,7 +182,7 @@ struct Claimed<'a> {
 }
 
 impl<'a> Claimed<'a> {
-    fn read(members: &'a Members) -> Result<Self, TokenFault> {
+    fn read(members: Members<'a>) -> Result<Self, TokenFault> {
         let text = |name: &str| {
             members
                 .get(name)
@@ -233,7 +234,7 @@ impl<'a> Claimed<'a> {
 }
 
 /// The key that a proof brings along: public, and vetted as keys of issuers are.
-fn public_key(header: &Members, algorithm: Algorithm) -> Option<Key> {
+fn public_key(header: Members<'_>, algorithm: Algorithm) -> Option<Key> {
     let jwk = header.get("jwk")?;
     let members = jwk.as_object()?;
     if PRIVATE.iter().any(|name| members.get(name).is_some()) {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::json::{Json, JsonError};
+use super::json::{Document, JsonError, Object};
 use super::{Claims, Issuer};
 use crate::clock::Now;
 
@@ -155,11 +155,8 @@ impl Review {
     }
 }
 
-fn document(body: &[u8]) -> Result<super::Members, ReviewFault> {
-    match Json::parse_of_token(body)? {
-        Json::Object(members) => Ok(members),
-        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Text(_) | Json::List(_) => {
-            Err(ReviewFault::Document("it is no JSON object"))
-        }
-    }
+fn document(body: &[u8]) -> Result<Object, ReviewFault> {
+    Document::parse_of_token(body)?
+        .into_object()
+        .ok_or(ReviewFault::Document("it is no JSON object"))
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::Algorithm;
-use super::json::{Json, Members};
+use super::json::{Document, Members, Object};
 use crate::rejection::TokenFault;
 
 #[cfg(test)]
@@ -78,14 +78,14 @@ impl<'a> Parts<'a> {
     }
 
     pub(super) fn header(&self) -> Result<Header, TokenFault> {
-        Header::parse(&self.header_members()?)
+        Header::parse(self.header_object()?.members())
     }
 
-    pub(super) fn header_members(&self) -> Result<Members, TokenFault> {
+    pub(super) fn header_object(&self) -> Result<Object, TokenFault> {
         object(self.header)
     }
 
-    pub(super) fn claims(&self) -> Result<Members, TokenFault> {
+    pub(super) fn claims(&self) -> Result<Object, TokenFault> {
         object(self.payload)
     }
 
@@ -101,11 +101,11 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenFault> {
         .map_err(|_| TokenFault::Malformed)
 }
 
-fn object(part: &str) -> Result<Members, TokenFault> {
-    match Json::parse_of_token(&decode(part)?) {
-        Ok(Json::Object(members)) => Ok(members),
-        Ok(_) | Err(_) => Err(TokenFault::Malformed),
-    }
+fn object(part: &str) -> Result<Object, TokenFault> {
+    Document::parse_of_token(&decode(part)?)
+        .ok()
+        .and_then(Document::into_object)
+        .ok_or(TokenFault::Malformed)
 }
 
 /// The members of a JOSE header that count. Keys that a token brings along (`jwk`, `jku`, `x5u`, `x5c`) are not read here;
@@ -120,7 +120,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    pub(super) fn parse(members: &Members) -> Result<Self, TokenFault> {
+    pub(super) fn parse(members: Members<'_>) -> Result<Self, TokenFault> {
         // Members that change what the token means (RFC 7515 section 4.1.11, RFC 7797, RFC 7516). We know none of them,
         // and a nested token (`cty`) is not one that we would unwrap.
         if ["crit", "b64", "zip", "enc", "cty"]

@@ -239,10 +239,10 @@ impl<B> Asked<'_, B> {
         }
     }
 
-    fn claim(&self, claim: &Json, value: &ClaimValue) -> bool {
+    fn claim(&self, claim: Json<'_>, value: &ClaimValue) -> bool {
         match value {
             ClaimValue::Text(text) => claim.contains(text),
-            ClaimValue::Boolean(wanted) => matches!(claim, Json::Bool(own) if own == wanted),
+            ClaimValue::Boolean(wanted) => matches!(claim, Json::Bool(own) if own == *wanted),
             ClaimValue::Parameter(name) => {
                 self.routed
                     .parameter(name)

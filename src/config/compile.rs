@@ -101,6 +101,10 @@ pub(crate) fn compile(
     sentinel(&root, tree, scope.report);
     Some(Config {
         workers: super::workers::resolve(root.get("workers").and_then(Node::number)),
+        token_cache: root
+            .size("token_cache")
+            .and_then(|size| usize::try_from(size).ok())
+            .unwrap_or_default(),
         listeners,
         admin: admin?,
         probes,

@@ -394,6 +394,7 @@ mod taken_apart {
     fn config(
         Config {
             workers: _,
+            token_cache: _,
             listeners: _,
             admin: _,
             probes: _,

@@ -225,10 +225,10 @@ pub(super) fn claims(claims: &Claims) -> Value {
 }
 
 /// A claim. A number keeps its digits where a JSON number can hold them.
-pub(super) fn json(value: &Json) -> Value {
+pub(super) fn json(value: Json<'_>) -> Value {
     match value {
         Json::Null => Value::Null,
-        Json::Bool(flag) => Value::Bool(*flag),
+        Json::Bool(flag) => Value::Bool(flag),
         Json::Number(text) => text
             .parse::<Number>()
             .map_or_else(|_| Value::String(text.to_string()), Value::Number),

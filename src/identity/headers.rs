@@ -139,7 +139,7 @@ pub(super) fn value(source: &Source, facts: &Facts<'_>) -> Result<Option<HeaderV
 
 /// A claim as it stands in the token. An object, or a list inside a list, has no header form: sending something that
 /// stands for it would let two different claims look alike, sending nothing would look like its absence.
-fn claim(value: Option<&Json>) -> Result<Option<HeaderValue>, NotVouched> {
+fn claim(value: Option<Json<'_>>) -> Result<Option<HeaderValue>, NotVouched> {
     match value {
         None | Some(Json::Null) => Ok(None),
         Some(Json::List(elements)) => {
@@ -152,7 +152,7 @@ fn claim(value: Option<&Json>) -> Result<Option<HeaderValue>, NotVouched> {
 }
 
 /// A string itself, a number as the token writes it, a boolean as JSON does.
-fn scalar(value: &Json) -> Option<&str> {
+fn scalar(value: Json<'_>) -> Option<&str> {
     match value {
         Json::Text(text) | Json::Number(text) => Some(text),
         Json::Bool(true) => Some("true"),

@@ -99,9 +99,9 @@ pub(super) struct Statement {
     /// Reserved for identity, and not said about this caller.
     absent: Box<[HeaderName]>,
     /// The claims up to the ones that depend on the time; an open JSON object.
-    pub(super) claims: Vec<u8>,
-    /// Bound assertions: every identity header with its value, `null` for the absent ones; a JSON object.
-    pub(super) headers_json: Vec<u8>,
+    pub(super) claims: Box<[u8]>,
+    /// Bound assertions: every identity header with its value, `null` for the absent ones; a JSON object. Else empty.
+    pub(super) headers_json: Box<[u8]>,
     /// The last unbound assertion.
     pub(super) cached: ArcSwapOption<Cached>,
 }
@@ -123,8 +123,8 @@ impl Statement {
             .as_ref()
             .map(|assertion| {
                 (
-                    assertion::anonymous_claims(assertion),
-                    assertion::headers_json(&[], &absent),
+                    assertion::anonymous_claims(assertion).into(),
+                    assertion::headers_json(assertion, &[], &absent).into(),
                 )
             })
             .unwrap_or_default();
@@ -150,8 +150,8 @@ impl Statement {
         }
         let (claims, headers_json) = match &settings.assertion {
             Some(assertion) => (
-                assertion::claims(assertion, facts)?,
-                assertion::headers_json(&present, &absent),
+                assertion::claims(assertion, facts)?.into(),
+                assertion::headers_json(assertion, &present, &absent).into(),
             ),
             None => Default::default(),
         };

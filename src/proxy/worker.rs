@@ -26,12 +26,11 @@ use crate::upstream::Pool;
 /// connection takes no more; at twice as many it ends at once.
 const CANCELLED: u32 = 500;
 
-/// Most bytes of tokens and claims that one worker keeps.
-const TOKEN_CACHE_BYTES: usize = 32 * 1024 * 1024;
-
 /// What all workers share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Most bytes of verified tokens that one worker keeps.
+    pub(crate) token_cache: usize,
     pub(crate) snapshot: Arc<SnapshotCell>,
     pub(crate) keys: Keys,
     pub(crate) reviews: Reviews,
@@ -101,12 +100,12 @@ impl Worker {
         // Ids must differ between workers and restarts; without randomness they start from zero.
         let _ = aws_lc_rs::rand::fill(&mut id_prefix);
         Self {
+            tokens: RefCell::new(TokenCache::new(shared.token_cache)),
             coarse: Arc::new(AtomicU64::new(shared.clock.tick().as_nanos())),
             shared,
             telemetry,
             recorders,
             told: Cell::default(),
-            tokens: RefCell::new(TokenCache::new(TOKEN_CACHE_BYTES)),
             pools,
             id_prefix,
             requests: Cell::new(0),

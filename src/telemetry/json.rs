@@ -42,7 +42,11 @@ pub(crate) fn number(out: &mut Vec<u8>, name: &'static str, value: u64) {
 
 /// Appends the text with everything escaped that could end the string, the line, or fool a terminal.
 pub(crate) fn escaped(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(is_plain) {
+    // Without a way out of the loop it is one comparison for many bytes.
+    if text
+        .bytes()
+        .fold(true, |plain, byte| plain & is_plain(byte))
+    {
         return out.extend_from_slice(text.as_bytes());
     }
     for c in text.chars() {

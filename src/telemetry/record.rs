@@ -343,17 +343,17 @@ fn claims(line: &mut Vec<u8>, held: &Claims, read: &[&ClaimPath]) {
     }
 }
 
-fn claim(line: &mut Vec<u8>, value: &Json) {
+fn claim(line: &mut Vec<u8>, value: Json<'_>) {
     match value {
         Json::Null | Json::Object(_) => line.extend_from_slice(b"null"),
-        Json::Bool(value) => line.extend_from_slice(if *value { b"true" } else { b"false" }),
+        Json::Bool(value) => line.extend_from_slice(if value { b"true" } else { b"false" }),
         // As text: a number of a token may have more digits than readers of logs can take.
         Json::Text(text) | Json::Number(text) => json::capped(line, text, json::FIELD_BYTES),
         Json::List(values) => {
-            let texts: Vec<Box<str>> = values
+            let texts: Vec<&str> = values
                 .iter()
                 .filter_map(|value| match value {
-                    Json::Text(text) | Json::Number(text) => Some(text.clone()),
+                    Json::Text(text) | Json::Number(text) => Some(text),
                     Json::Null | Json::Bool(_) | Json::List(_) | Json::Object(_) => None,
                 })
                 .take(LIST_ENTRIES)
@@ -363,7 +363,7 @@ fn claim(line: &mut Vec<u8>, value: &Json) {
     }
 }
 
-fn list(line: &mut Vec<u8>, values: &[Box<str>]) {
+fn list(line: &mut Vec<u8>, values: &[impl AsRef<str>]) {
     let limit = line.len() + LIST_BYTES;
     let mut before = b'[';
     for value in values.iter().take(LIST_ENTRIES) {
@@ -371,7 +371,7 @@ fn list(line: &mut Vec<u8>, values: &[Box<str>]) {
             break;
         }
         line.push(before);
-        json::capped(line, value, json::FIELD_BYTES);
+        json::capped(line, value.as_ref(), json::FIELD_BYTES);
         before = b',';
     }
     if before == b'[' {

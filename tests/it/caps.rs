@@ -267,3 +267,39 @@ fn send_in_frames(peer: &mut Peer, block: &[u8]) {
         (kind, flags) = (frames::CONTINUATION, 0);
     }
 }
+
+/// Every one of these tokens comes twice: what was made room for is verified anew, the rest is remembered.
+#[test]
+fn invariant_63_workers_remember_as_many_tokens_as_they_are_told_to() {
+    const TOKENS: usize = 100;
+    for (line, all) in [("", true), ("token_cache: 256KiB\n", false)] {
+        let lines = format!("{line}routes: [{{path: /**, allow: {{issuer: main}}}}]\n");
+        let bed = Setup::new(&lines).start();
+        let mut client = bed.proxy.connect();
+        let tokens: Vec<String> = (0..TOKENS)
+            .map(|number| bed.token().claim("sub", format!("user-{number}")).sign())
+            .collect();
+        for token in tokens.iter().chain(&tokens) {
+            let request = Request::get("/x").bearer(token);
+            assert_eq!(client.send(request.bytes()).read().status, 200, "{line}");
+        }
+        let lookups = |outcome| {
+            bed.proxy
+                .metric("countersign_token_cache_lookups_total", outcome)
+        };
+        eventually("what the sweeper tells", || {
+            bed.clock.advance(std::time::Duration::from_millis(250));
+            lookups("") >= 200.0
+        });
+        let evicted = bed
+            .proxy
+            .metric("countersign_token_cache_evictions_total", "");
+        let hits = lookups("outcome=\"hit\"");
+        assert_eq!(hits > 99.0, all, "{line}{hits} hits");
+        assert_eq!(evicted > 0.0, !all, "{line}{evicted} evicted");
+        let changed = "token_cache: 2MiB\nroutes: [{path: /**, allow: nobody}]\n";
+        bed.reload(changed).expect("a reload");
+        let event = bed.proxy.await_event("config.restart_needed");
+        assert_eq!(event["what"], "token_cache");
+    }
+}

@@ -15,7 +15,7 @@ use crate::authn::token::is_kid;
 type Reason = &'static str;
 
 /// Reads a key, for `only` one algorithm or for all that it is good for.
-pub(super) fn parse(key: &Json, only: Option<Algorithm>) -> Result<Key, Reason> {
+pub(super) fn parse(key: Json<'_>, only: Option<Algorithm>) -> Result<Key, Reason> {
     let members = key.as_object().ok_or("not an object")?;
     let text = |name| text(members, name);
     let kid = text("kid")?;
@@ -69,7 +69,7 @@ struct Material<'a> {
     thumbprint: Thumbprint,
 }
 
-fn rsa(members: &Members) -> Result<Material<'static>, Reason> {
+fn rsa(members: Members<'_>) -> Result<Material<'static>, Reason> {
     let modulus = bytes(members, "n")?;
     let exponent = bytes(members, "e")?;
     // Base64urlUInt has no leading zero octets (RFC 7518 section 2); with them one key would have two thumbprints.
@@ -142,7 +142,7 @@ fn rsa_parameters(algorithm: Algorithm) -> Option<&'static RsaParameters> {
     })
 }
 
-fn ec(members: &Members) -> Result<Material<'static>, Reason> {
+fn ec(members: Members<'_>) -> Result<Material<'static>, Reason> {
     let curve = text(members, "crv")?.ok_or("crv is missing")?;
     let (algorithms, len): (&'static [Algorithm], usize) = match curve {
         "P-256" => (&[Algorithm::Es256], 32),
@@ -183,7 +183,7 @@ fn ec(members: &Members) -> Result<Material<'static>, Reason> {
     })
 }
 
-fn okp(members: &Members) -> Result<Material<'static>, Reason> {
+fn okp(members: Members<'_>) -> Result<Material<'static>, Reason> {
     if text(members, "crv")?.ok_or("crv is missing")? != "Ed25519" {
         return Err("crv is not supported"); // X25519 agrees on keys, it does not sign
     }
@@ -246,7 +246,7 @@ fn check_edwards_point(mut point: [u8; 32]) -> Result<(), Reason> {
 }
 
 /// An optional string member.
-fn text<'a>(members: &'a Members, name: &str) -> Result<Option<&'a str>, Reason> {
+fn text<'a>(members: Members<'a>, name: &str) -> Result<Option<&'a str>, Reason> {
     members
         .get(name)
         .map(|value| {
@@ -258,7 +258,7 @@ fn text<'a>(members: &'a Members, name: &str) -> Result<Option<&'a str>, Reason>
 }
 
 /// A required base64url member, canonical: no padding, no stray trailing bits.
-fn bytes(members: &Members, name: &str) -> Result<Vec<u8>, Reason> {
+fn bytes(members: Members<'_>, name: &str) -> Result<Vec<u8>, Reason> {
     let text = text(members, name)?.ok_or("a member of the key is missing")?;
     URL_SAFE_NO_PAD
         .decode(text)

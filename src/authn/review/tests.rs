@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::authn::Json;
 
 fn asked() -> Vec<String> {
     vec!["usage-api".to_owned(), "reports".to_owned()]
@@ -62,7 +63,7 @@ fn read(body: &[u8]) -> Result<Option<Value>, String> {
 }
 
 fn shown(claims: &Claims) -> Value {
-    fn value(json: &Json) -> Value {
+    fn value(json: Json<'_>) -> Value {
         match json {
             Json::Null => Value::Null,
             Json::Bool(flag) => json!(flag),

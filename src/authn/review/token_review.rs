@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::{Review, ReviewFault, document};
 use crate::authn::Claims;
 use crate::authn::json::{Json, Members};
@@ -13,7 +15,8 @@ type Faulty<T> = Result<T, ReviewFault>;
 const VERSION: &str = "authentication.k8s.io/v1";
 
 pub(super) fn read(body: &[u8], asked: &[String]) -> Faulty<Review> {
-    let members = document(body)?;
+    let answer = document(body)?;
+    let members = answer.members();
     let says = |name: &str, value: &str| members.get(name).and_then(Json::as_str) == Some(value);
     if !says("apiVersion", VERSION) || !says("kind", "TokenReview") {
         return Err(ReviewFault::Document(
@@ -49,7 +52,7 @@ pub(super) fn read(body: &[u8], asked: &[String]) -> Faulty<Review> {
 }
 
 /// In the shape of a projected token. What the document says beyond that is left out.
-fn claims(user: &Members, audiences: Vec<&str>, asked: &[String]) -> Faulty<Claims> {
+fn claims(user: Members<'_>, audiences: Vec<&str>, asked: &[String]) -> Faulty<Claims> {
     let username = text(user, "username", "its `status.user.username` is no text")?;
     if username.is_empty() {
         return Err(ReviewFault::Document("it has no `status.user.username`"));
@@ -66,46 +69,43 @@ fn claims(user: &Members, audiences: Vec<&str>, asked: &[String]) -> Faulty<Clai
     let audiences = audiences
         .into_iter()
         .filter(|audience| asked.iter().any(|own| own == audience));
-    let mut members = vec![
-        ("sub".into(), Json::Text(username.into())),
-        ("aud".into(), list(audiences)),
-    ];
+    let mut members = Map::new();
+    members.insert("sub".into(), username.into());
+    members.insert("aud".into(), audiences.collect());
     if !groups.is_empty() {
-        members.push(("groups".into(), list(groups.into_iter())));
+        members.insert("groups".into(), groups.into());
     }
     if let Some(id) = extra
         .only("credential-id")?
         .and_then(|id| id.strip_prefix("JTI="))
     {
-        members.push(("jti".into(), Json::Text(id.into())));
+        members.insert("jti".into(), id.into());
     }
     if let Some((namespace, name)) = service_account(username) {
-        let mut kubernetes = vec![
-            ("namespace".into(), Json::Text(namespace.into())),
-            ("serviceaccount".into(), object(Some(name), uid)),
-        ];
+        let mut kubernetes = Map::new();
+        kubernetes.insert("namespace".into(), namespace.into());
+        kubernetes.insert("serviceaccount".into(), object(Some(name), uid));
         for (what, name, uid) in [
             ("pod", "pod-name", "pod-uid"),
             ("node", "node-name", "node-uid"),
         ] {
             let (name, uid) = (extra.only(name)?, extra.only(uid)?.unwrap_or_default());
             if name.is_some() {
-                kubernetes.push((what.into(), object(name, uid)));
+                kubernetes.insert(what.into(), object(name, uid));
             }
         }
-        members.push((
-            "kubernetes.io".into(),
-            Json::Object(Members::of(kubernetes)),
-        ));
+        members.insert("kubernetes.io".into(), kubernetes.into());
     }
-    Ok(Claims::new(Members::of(members)))
+    Ok(Claims::parse(
+        Value::Object(members).to_string().as_bytes(),
+    )?)
 }
 
 /// `status.user.extra`: names to lists of texts.
-struct Extra<'a>(Option<&'a Members>);
+struct Extra<'a>(Option<Members<'a>>);
 
 impl<'a> Extra<'a> {
-    fn of(user: &'a Members) -> Faulty<Self> {
+    fn of(user: Members<'a>) -> Faulty<Self> {
         match user.get("extra") {
             None | Some(Json::Null) => Ok(Self(None)),
             Some(Json::Object(extra)) => Ok(Self(Some(extra))),
@@ -122,15 +122,16 @@ impl<'a> Extra<'a> {
         let Some(value) = self.0.and_then(|extra| extra.get(&name)) else {
             return Ok(None);
         };
-        match value.as_list() {
-            Some([Json::Text(text)]) => Ok(Some(text)),
-            _ => Err(ReviewFault::Document(WRONG)),
+        match value.as_list().filter(|list| list.len() == 1) {
+            Some(list) => list.iter().next().and_then(Json::as_str).map(Some),
+            None => None,
         }
+        .ok_or(ReviewFault::Document(WRONG))
     }
 }
 
 /// A text; empty where it is absent.
-fn text<'a>(members: &'a Members, name: &str, wrong: &'static str) -> Faulty<&'a str> {
+fn text<'a>(members: Members<'a>, name: &str, wrong: &'static str) -> Faulty<&'a str> {
     match members.get(name) {
         None | Some(Json::Null) => Ok(""),
         Some(Json::Text(text)) => Ok(text),
@@ -139,7 +140,7 @@ fn text<'a>(members: &'a Members, name: &str, wrong: &'static str) -> Faulty<&'a
 }
 
 /// A list of texts; empty where it is absent. One text is no list here.
-fn texts<'a>(members: &'a Members, name: &str, wrong: &'static str) -> Faulty<Vec<&'a str>> {
+fn texts<'a>(members: Members<'a>, name: &str, wrong: &'static str) -> Faulty<Vec<&'a str>> {
     match members.get(name) {
         None | Some(Json::Null) => Ok(Vec::new()),
         Some(list @ Json::List(_)) => list.as_strings().ok_or(ReviewFault::Document(wrong)),
@@ -147,15 +148,11 @@ fn texts<'a>(members: &'a Members, name: &str, wrong: &'static str) -> Faulty<Ve
     }
 }
 
-fn list<'a>(texts: impl Iterator<Item = &'a str>) -> Json {
-    Json::List(texts.map(|text| Json::Text(text.into())).collect())
-}
-
 /// `{name, uid}`, without what is absent.
-fn object(name: Option<&str>, uid: &str) -> Json {
+fn object(name: Option<&str>, uid: &str) -> Value {
     let uid = Some(uid).filter(|uid| !uid.is_empty());
     let members = [("name", name), ("uid", uid)]
         .into_iter()
-        .filter_map(|(name, value)| Some((name.into(), Json::Text(value?.into()))));
-    Json::Object(Members::of(members.collect()))
+        .filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?))));
+    Value::Object(members.collect())
 }

@@ -138,6 +138,6 @@ pub(super) fn strings(claims: &Claims, homes: &[ClaimPath]) -> Vec<Box<str>> {
 }
 
 /// A string that says something.
-fn text(value: &Json) -> Option<&str> {
+fn text(value: Json<'_>) -> Option<&str> {
     value.as_str().filter(|text| !text.is_empty())
 }

@@ -63,22 +63,20 @@ const fn never() -> UnixTime {
 /// are taken only after he said that it holds, and only where he gives none; all that they can do is end it earlier.
 fn complete(said: &Claims, own: Option<&Claims>, issuer: &Issuer) -> Result<Claims, TokenFault> {
     let ours = &issuer.settings.issuers;
-    let mut claims = said.clone();
-    match claims.top("iss").map(Json::as_str) {
-        Some(Some(iss)) if ours.iter().any(|own| own == iss) => {}
+    let iss = match said.top("iss").map(Json::as_str) {
+        Some(Some(iss)) if ours.iter().any(|own| own == iss) => iss,
         Some(_) => return Err(TokenFault::Issuer),
-        None => {
-            let iss = own.and_then(|own| own.top("iss")?.as_str());
-            let iss = iss.or(ours.first().map(String::as_str));
-            claims.add("iss", Json::Text(iss.unwrap_or_default().into()));
-        }
-    }
-    for name in TIMES {
-        if let Some(time) = own.and_then(|own| own.top(name)) {
-            claims.add(name, time.clone());
-        }
-    }
-    Ok(claims)
+        None => own
+            .and_then(|own| own.top("iss")?.as_str())
+            .or(ours.first().map(String::as_str))
+            .unwrap_or_default(),
+    };
+    let times = TIMES
+        .iter()
+        .filter_map(|name| Some((*name, own?.top(name)?)));
+    let iss = std::iter::once(("iss", Json::Text(iss)));
+    // What he said comes first, and so counts.
+    Claims::of(said.iter().chain(iss).chain(times)).map_err(|_| TokenFault::TooLarge)
 }
 
 /// Refuses what is no access token: endpoints call refresh tokens active as well. Where audiences are unchecked, something

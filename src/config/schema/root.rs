@@ -1,7 +1,7 @@
 //! The document itself, `admin`, `probes`, `log` and `drain`.
 
 use super::Need::{Default, Optional, Required, Unless};
-use super::common::{DAY, FLAG, HOUR};
+use super::common::{DAY, FLAG, HOUR, K, M};
 use super::{
     ANSWERS, Block, CALLER_BLOCK, CREDENTIAL, Format, IDENTITY, INBOUND, ISSUER, Key, OUTBOUND,
     ROUTE, Shape,
@@ -24,6 +24,16 @@ pub(crate) static ROOT: Block = Block {
             Default("auto"),
             "Worker threads. `auto` is the least of the CPU quota of the cgroup (rounded up), the CPUs that the process may run on, and 2. A change needs a restart.",
             "2",
+        ),
+        Key::new(
+            "token_cache",
+            &Shape::Text(Format::Size {
+                least: 256 * K,
+                most: 1024 * M,
+            }),
+            Default("32MiB"),
+            "Most bytes of verified tokens that each worker remembers, about 6 KiB for one of Keycloak's. Beyond it the least used make room, and are verified anew when they come again. A change needs a restart.",
+            "64MiB",
         ),
         Key::new(
             "inbound",

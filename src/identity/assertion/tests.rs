@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::identity::SigningAlgorithm;
 
 proptest! {
     /// Invariant 22: a claim value cannot shift members.
@@ -32,6 +33,15 @@ fn headers_are_listed_with_null_for_the_absent() {
         ),
         (&[], &[], "{}"),
     ] {
-        assert_eq!(headers_json(present, absent), json.as_bytes());
+        let bound = crate::identity::tests::assertion(
+            SigningAlgorithm::Es256,
+            Binding {
+                method: true,
+                ..Binding::NONE
+            },
+        );
+        assert_eq!(headers_json(&bound, present, absent), json.as_bytes());
+        let unbound = crate::identity::tests::assertion(SigningAlgorithm::Es256, Binding::NONE);
+        assert_eq!(headers_json(&unbound, present, absent), b"");
     }
 }
