@@ -127,6 +127,8 @@ pub struct ListenerStatus {
     pub upstream: String,
     /// Whether it attaches tokens instead of authenticating its callers.
     pub outbound: bool,
+    /// Whether its answers tell callers why (`explain`).
+    pub explains: bool,
 }
 
 /// A route, as `/status` shows it.

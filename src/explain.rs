@@ -13,6 +13,7 @@ mod expect;
 mod found;
 mod json;
 mod meaning;
+mod onlooker;
 mod proof;
 mod record;
 mod stand_in;
@@ -45,11 +46,14 @@ pub use asked::CaseError;
 pub use coverage::{Coverage, Gap, Missing};
 pub use meaning::{Meaning, Reach, meaning};
 pub use record::{Again, RecordError, Recorded};
+pub(crate) use story::Draft;
 pub use story::{
     Alternative, Answer, Check, Condition, Explanation, Identity as IdentityTold, Party, Principal,
     Reading, Route, RouteSeen, Verdict,
 };
 pub use text::{Paint, text};
+
+pub(crate) use onlooker::Onlooker;
 
 use asked::Asked;
 use stand_in::{Sent, StandIn};
@@ -183,10 +187,10 @@ impl Explainer {
         // What was tried before is not held against this case.
         self.policy.forget();
         for _ in 1..case.repeat.max(1) {
-            let mut nobody_looks = story::Draft::new(case, listener, &sent, now);
+            let mut nobody_looks = Draft::new(case, listener, &sent, now);
             drop(self.pass(listener, case, &sent, now, &mut nobody_looks));
         }
-        let mut draft = story::Draft::new(case, listener, &sent, now);
+        let mut draft = Draft::new(case, listener, &sent, now);
         let outcome = self.pass(listener, case, &sent, now, &mut draft);
         Ok(self.tell(draft, outcome, listener, case))
     }
@@ -253,7 +257,7 @@ impl Explainer {
         case: &Case,
         sent: &Sent,
         now: Now,
-        draft: &mut story::Draft,
+        draft: &mut Draft,
     ) -> Result<Passed, Ended> {
         let asked = Asked::of(case, sent, listener);
         let refuse_unread = |malformed| Ended {
@@ -390,7 +394,7 @@ impl Explainer {
 
     fn tell(
         &self,
-        draft: story::Draft,
+        draft: Draft,
         outcome: Result<Passed, Ended>,
         listener: &Listener,
         case: &Case,

@@ -23,6 +23,7 @@ pub use tls::{TlsError, server_config};
 use crate::authz::Reach;
 use crate::config::Secret;
 use crate::proxy::{AnswersName, CorsSettings, ResourceMetadataSettings};
+use crate::request::Connection;
 use crate::upstream::UpstreamSettings;
 
 /// Where a listener binds.
@@ -55,6 +56,8 @@ pub struct ListenerSettings {
     pub external_urls: Vec<String>,
     /// What the listener tells of itself (RFC 9728); `None`: its paths are policy's.
     pub resource_metadata: Option<ResourceMetadataSettings>,
+    /// Whom answers tell why they are what they are. Not for callers in earnest.
+    pub explain: Explain,
     /// TLS towards callers.
     pub tls: Option<TlsSettings>,
     /// Sizes and counts.
@@ -76,6 +79,31 @@ pub struct OutboundSettings {
     pub rewrite_location: bool,
     /// Most bytes of a request body that are kept to send it again after a 401; 0: only requests without one are.
     pub replay_body: usize,
+}
+
+/// Whom answers of a listener tell why they are what they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Explain {
+    /// Nobody.
+    #[default]
+    Never,
+    /// Whoever connects on this machine.
+    Near,
+    /// Whoever connects.
+    Anywhere,
+}
+
+impl Explain {
+    /// Whether the other end of this connection is told. The peer decides, not the address that is configured: that of a
+    /// socket which is open stays what it was when a reload changes it.
+    #[must_use]
+    pub const fn to(self, connection: &Connection) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Near => connection.unix || connection.peer.to_canonical().is_loopback(),
+            Self::Anywhere => true,
+        }
+    }
 }
 
 impl ListenerSettings {
@@ -173,6 +201,38 @@ impl Default for Timeouts {
             upstream_connect: Duration::from_secs(2),
             upstream_response: None,
             upstream_idle: Duration::from_secs(4),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A reload may say another address than that of the socket that is open: the peer is what counts.
+    #[test]
+    fn a_listener_explains_to_nobody_farther_than_it_says() {
+        let connection = |peer: &str, unix| Connection {
+            listener: "in".into(),
+            peer: peer.parse().unwrap(),
+            tls: false,
+            unix,
+            client_certificate: None,
+        };
+        for (peer, unix, near) in [
+            ("127.0.0.1", false, true),
+            ("127.8.9.1", false, true),
+            ("::1", false, true),
+            ("::ffff:127.0.0.1", false, true),
+            ("127.0.0.1", true, true),
+            ("10.9.8.7", false, false),
+            ("::ffff:10.9.8.7", false, false),
+            ("fd00::7", false, false),
+        ] {
+            let connection = connection(peer, unix);
+            assert_eq!(Explain::Near.to(&connection), near, "{peer}");
+            assert!(Explain::Anywhere.to(&connection), "{peer}");
+            assert!(!Explain::Never.to(&connection), "{peer}");
         }
     }
 }

@@ -89,8 +89,9 @@ fn listener(html: &mut Html, own: &ListenerStatus) {
     html.element("<code>", &own.listen, "</code>");
     html.raw(if own.tls { " (TLS) → " } else { " → " });
     html.element("<code>", &own.upstream, "</code>");
-    html.raw(if own.outbound {
-        " (outbound)</li>"
+    html.raw(if own.outbound { " (outbound)" } else { "" });
+    html.raw(if own.explains {
+        " <span class=\"warn\">explains to callers</span></li>"
     } else {
         "</li>"
     });

@@ -16,7 +16,7 @@ use crate::credential::Credentials;
 use crate::drain::{DrainSignal, Readiness};
 use crate::explain::Explainer;
 use crate::jwks::Keys;
-use crate::listener::ListenerSettings;
+use crate::listener::{Explain, ListenerSettings};
 use crate::review::Reviews;
 use crate::snapshot::{Snapshot, SnapshotCell};
 use crate::telemetry::{CertificateStatuses, CredentialStatuses, KeyStatus, Kind, Telemetry};
@@ -189,6 +189,7 @@ fn describe_listener(settings: &ListenerSettings) -> ListenerStatus {
         tls: settings.tls.is_some(),
         upstream: show::upstream(&settings.upstream.address),
         outbound: settings.outbound.is_some(),
+        explains: settings.explain != Explain::Never,
     }
 }
 

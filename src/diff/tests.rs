@@ -431,6 +431,7 @@ mod taken_apart {
             listen: _,
             upstream: _,
             unready_while_exposed: _,
+            explain: _,
             trusted_proxies: _,
             answers: _,
             cors: _,

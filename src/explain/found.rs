@@ -10,14 +10,14 @@ use crate::authz::{
 use crate::request::ClientCertificate;
 
 /// What conditions look at.
-pub(super) struct Request<'a> {
-    pub(super) routed: &'a Routed<()>,
+pub(super) struct Request<'a, B> {
+    pub(super) routed: &'a Routed<B>,
     /// `None`: nobody in particular asks, or it is not known yet.
     pub(super) verified: Option<&'a Verified>,
     pub(super) actor: Option<&'a Verified>,
 }
 
-impl Request<'_> {
+impl<B> Request<'_, B> {
     pub(super) fn check(&self, condition: &Condition) -> Check {
         Check {
             what: what(condition),

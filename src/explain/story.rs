@@ -274,7 +274,7 @@ impl Answer {
 }
 
 /// An explanation that is being made.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     said: Explanation,
     /// Names of fields that were sent, lower-case.
     sent: Vec<String>,
@@ -291,11 +291,49 @@ impl Draft {
             .into_iter()
             .flatten()
             .any(|token| matches!(token.kind, TokenKind::Claims(_)));
+        let title = format!("{} {}", case.request.method, case.request.target);
         let mut draft = Self {
+            sent: case
+                .request
+                .headers
+                .iter()
+                .map(|(name, _)| name.to_ascii_lowercase())
+                .collect(),
+            token: sent.token.clone(),
+            actor: sent.actor.clone(),
+            claimed,
+            ..Self::blank(title, Arc::clone(&listener.settings.name), now)
+        };
+        draft.assumed(case, sent);
+        draft
+    }
+
+    /// Of a request that a listener just got.
+    pub(crate) fn of_request(
+        method: &http::Method,
+        uri: &http::Uri,
+        headers: &http::HeaderMap,
+        listener: &Arc<str>,
+        now: Now,
+    ) -> Self {
+        let token = headers.get(http::header::AUTHORIZATION);
+        let token = token
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| text.split_once(' '))
+            .map(|(_, token)| zeroize::Zeroizing::new(token.to_owned()));
+        Self {
+            sent: headers.keys().map(ToString::to_string).collect(),
+            token,
+            ..Self::blank(format!("{method} {uri}"), Arc::clone(listener), now)
+        }
+    }
+
+    fn blank(title: String, listener: Arc<str>, now: Now) -> Self {
+        Self {
             said: Explanation {
-                title: format!("{} {}", case.request.method, case.request.target),
+                title,
                 at: now.unix.as_secs(),
-                listener: Arc::clone(&listener.settings.name),
+                listener,
                 verdict: Verdict::Unjudged,
                 observed: None,
                 reading: None,
@@ -312,19 +350,12 @@ impl Draft {
                 meaning: None,
                 notes: Vec::new(),
             },
-            sent: case
-                .request
-                .headers
-                .iter()
-                .map(|(name, _)| name.to_ascii_lowercase())
-                .collect(),
-            token: sent.token.clone(),
-            actor: sent.actor.clone(),
-            claimed,
+            sent: Vec::new(),
+            token: None,
+            actor: None,
+            claimed: false,
             now,
-        };
-        draft.assumed(case, sent);
-        draft
+        }
     }
 
     fn assumed(&mut self, case: &Case, sent: &Sent) {
@@ -350,7 +381,7 @@ impl Draft {
         }
     }
 
-    pub(super) fn read(&mut self, head: &Head) {
+    pub(crate) fn read(&mut self, head: &Head) {
         let path = head.path();
         let kept = |name: &String| head.headers().contains_key(name.as_str());
         let told_anew = ["host", "content-length"];
@@ -372,7 +403,7 @@ impl Draft {
         });
     }
 
-    pub(super) fn considered(&mut self, candidates: Candidates) {
+    pub(crate) fn considered(&mut self, candidates: Candidates) {
         let mut owned = false;
         for seen in candidates.matching {
             let owns = seen.host_matches && !owned;
@@ -389,7 +420,7 @@ impl Draft {
         self.said.near = candidates.near;
     }
 
-    pub(super) fn routed(&mut self, routed: &Routed<()>) {
+    pub(crate) fn routed<B>(&mut self, routed: &Routed<B>) {
         self.route(routed.route(), routed.demand());
         let paths = routed.route().settings().paths.iter();
         let mut names: Vec<&str> = Vec::new();
@@ -429,7 +460,7 @@ impl Draft {
         });
     }
 
-    pub(super) fn known(&mut self, known: &Known<()>) {
+    pub(crate) fn known<B>(&mut self, known: &Known<B>) {
         self.said.principal = Some(self.principal(known.principal()));
         self.said.actor = known
             .actor()
@@ -475,9 +506,9 @@ impl Draft {
     }
 
     /// What the alternatives of the row want, and what is there.
-    fn alternatives(
+    fn alternatives<B>(
         &mut self,
-        routed: &Routed<()>,
+        routed: &Routed<B>,
         verified: Option<&authn::Verified>,
         actor: Option<&authn::Verified>,
     ) {
@@ -515,7 +546,7 @@ impl Draft {
     }
 
     /// What evaluation made of them.
-    pub(super) fn evaluated(&mut self, evaluation: &Evaluation) {
+    pub(crate) fn evaluated(&mut self, evaluation: &Evaluation) {
         let deciding = evaluation.matched().or(evaluation.closest);
         let seen = evaluation.alternatives.iter();
         for (at, (told, seen)) in self.said.alternatives.iter_mut().zip(seen).enumerate() {
@@ -540,6 +571,12 @@ impl Draft {
         vouched: &Vouched<()>,
         listener: &ListenerSettings,
     ) -> Explanation {
+        self.vouched(vouched, listener);
+        self.said
+    }
+
+    /// It goes to the upstream.
+    pub(crate) fn vouched<B>(&mut self, vouched: &Vouched<B>, listener: &ListenerSettings) {
         let allowed = vouched.allowed();
         self.said.verdict = Verdict::Forwarded;
         self.said.caller = allowed.caller().map(Arc::clone);
@@ -571,7 +608,6 @@ impl Draft {
             "is taken away"
         });
         self.said.identity = Some(identity);
-        self.said
     }
 
     pub(super) fn attached(mut self, listener: &ListenerSettings) -> Explanation {
@@ -617,11 +653,24 @@ impl Draft {
         answer: &Response<bytes::Bytes>,
         config: &Config,
     ) -> Explanation {
+        self.refuse(rejection, route, config);
+        self.said.answer = Some(Answer::of(answer));
+        self.said
+    }
+
+    /// It does not pass.
+    pub(crate) fn refuse(
+        &mut self,
+        rejection: &Rejection,
+        route: Option<&Arc<authz::Route>>,
+        config: &Config,
+    ) {
         self.said.verdict = Verdict::Refused {
             decision: rejection.decision(),
             reason: rejection.reason(),
         };
         self.said.meaning = Some(meaning(rejection));
+        self.said.identity = None;
         if let (None, Some(route)) = (&self.said.route, route) {
             // Refused before a row was looked for: the route asks for what it asks all the same.
             self.route(route, Demand::Token);
@@ -629,8 +678,16 @@ impl Draft {
         }
         let tokens = [self.token.take(), self.actor.take()];
         self.said.checks = token::checks(rejection, &tokens, config, self.now);
-        self.said.answer = Some(Answer::of(answer));
-        self.said
+    }
+
+    /// We answer it ourselves, as configured.
+    pub(crate) fn answered(&mut self) {
+        self.said.verdict = Verdict::Answered;
+    }
+
+    /// What is told of a request that a listener answers; the answer itself is in the caller's hands.
+    pub(crate) const fn told(&self) -> &Explanation {
+        &self.said
     }
 }
 

@@ -9,6 +9,7 @@ use super::way::Way;
 use crate::authn::{self, Identified, KeyWanted, Known, ReviewWanted, Reviewed};
 use crate::authz::Routed;
 use crate::clock::Now;
+use crate::explain::Draft;
 use crate::jwks::Obtained;
 use crate::rejection::{Rejection, TokenFault};
 use crate::request::Refused;
@@ -25,9 +26,11 @@ impl Way<'_> {
         now: Now,
     ) -> Result<Response<ResponseBody>, Ended> {
         let request = self.read(inbound, request)?;
+        self.onlooker.look(|draft| draft.read(request.head()));
         if let Some(metadata) = &inbound.resource_metadata
             && metadata.is_at(request.head().path())
         {
+            self.onlooker.look(Draft::answered);
             return Ok(super::refuse::metadata(
                 request,
                 metadata,
@@ -36,15 +39,22 @@ impl Way<'_> {
             )?);
         }
         failpoint!(Route, Err(Rejection::Internal.into()));
+        self.onlooker
+            .look(|draft| draft.considered(self.snapshot.policy.considered(request.head())));
         let routed = request.route(&self.snapshot.policy, now)?;
+        self.onlooker.look(|draft| draft.routed(&routed));
         if routed.is_preflight_to_answer() {
+            self.onlooker.look(Draft::answered);
             return Ok(super::refuse::preflight(routed, inbound, self.exchange));
         }
         let (known, now) = self.identify(routed, now).await?;
+        self.onlooker.look(|draft| draft.known(&known));
         failpoint!(Authorize, Err(Rejection::Internal.into()));
-        let allowed = known.authorize(now)?;
+        let allowed = self.onlooker.authorize(known, now)?;
         failpoint!(Vouch, Err(Rejection::Internal.into()));
         let vouched = allowed.vouch(&self.snapshot.identity, now)?;
+        self.onlooker
+            .look(|draft| draft.vouched(&vouched, &inbound.settings));
         failpoint!(Pool, Err(Rejection::Internal.into()));
         let pool = self.worker.pool(inbound).ok_or(Rejection::Internal)?;
         Ok(upstream::forward(vouched, inbound, pool, self.exchange).await?)

@@ -14,12 +14,13 @@ use super::answer::AnswerContext;
 use super::body::{ResponseBody, Sealed};
 use super::exchange::Exchange;
 use super::metadata::ResourceMetadata;
+use super::way::Way;
 use super::worker::ConnectionState;
 use crate::authz::Routed;
 use crate::clock::Clock;
 use crate::rejection::Rejection;
 use crate::request::{Canonical, Facts, Refused};
-use crate::snapshot::{Listener, Snapshot};
+use crate::snapshot::Listener;
 
 /// Most bytes of a refused body that are read and thrown away, so that the caller can read the answer.
 const DISCARD_BYTES: u64 = 1024 * 1024;
@@ -66,12 +67,16 @@ impl Ended {
     /// Makes the answer and sees to the rest of the body.
     pub(super) fn answer(
         self,
-        snapshot: &Snapshot,
-        connection: &ConnectionState,
-        exchange: &Rc<Exchange>,
+        way: &Way<'_>,
         origin: Option<&HeaderValue>,
         is_head: bool,
     ) -> Response<ResponseBody> {
+        let Way {
+            snapshot,
+            connection,
+            exchange,
+            ..
+        } = way;
         let Inner {
             rejection,
             facts,
@@ -95,7 +100,9 @@ impl Ended {
                 .map(|cors| (cors, origin)),
             schemes: listener.map(|listener| &listener.schemes),
         };
-        let answer = snapshot.answers.get(template).render(&rejection, &context);
+        let mut answer = snapshot.answers.get(template).render(&rejection, &context);
+        way.onlooker
+            .refuse(&rejection, route, &snapshot.config, &mut answer);
         let mut answer = answer.map(|bytes| ResponseBody::ours(bytes, Rc::clone(exchange)));
         let unread = body.filter(|body| !body.is_end_stream());
         if unread.is_some() || closes(&rejection) {

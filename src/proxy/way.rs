@@ -14,6 +14,7 @@ use super::refuse::Ended;
 use super::stream::StreamTask;
 use super::worker::{ConnectionState, Worker};
 use crate::clock::Now;
+use crate::explain::Onlooker;
 use crate::rejection::Rejection;
 use crate::request::Canonical;
 use crate::snapshot::{Listener, Snapshot};
@@ -52,17 +53,39 @@ async fn pass(
         snapshot: &snapshot,
         connection: &connection,
         exchange: &exchange,
+        onlooker: onlooker(&snapshot, &connection, &request, now),
     };
     let outcome = super::refuse::contain_panics(way.pass(request, now)).await;
     exchange.answer_begins();
     let mut answer = match outcome {
         Ok(answer) => answer,
-        Err(ended) => ended.answer(&snapshot, &connection, &exchange, origin.as_ref(), is_head),
+        Err(ended) => ended.answer(&way, origin.as_ref(), is_head),
     };
+    way.onlooker.sign(&mut answer);
     if worker.is_leaving() {
         connection.leave_after(&mut answer);
     }
     Ok(answer)
+}
+
+/// Whoever looks on, where the listener explains.
+fn onlooker(
+    snapshot: &Snapshot,
+    connection: &ConnectionState,
+    request: &Request<Incoming>,
+    now: Now,
+) -> Onlooker {
+    let listener = snapshot.listener(connection.listener());
+    match listener.filter(|listener| listener.settings.explain.to(connection.facts())) {
+        None => Onlooker::default(),
+        Some(listener) => Onlooker::at(
+            request.method(),
+            request.uri(),
+            request.headers(),
+            &listener.settings.name,
+            now,
+        ),
+    }
 }
 
 /// One request's surroundings.
@@ -71,6 +94,7 @@ pub(super) struct Way<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) connection: &'a ConnectionState,
     pub(super) exchange: &'a Rc<Exchange>,
+    pub(super) onlooker: Onlooker,
 }
 
 impl Way<'_> {

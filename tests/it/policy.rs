@@ -5,6 +5,7 @@ mod diff_command;
 mod explain;
 mod explain_command;
 mod learn;
+mod listener;
 mod replay;
 mod test_command;
 mod xml;

@@ -9,7 +9,7 @@ use crate::config::node::Node;
 use crate::config::scalar;
 use crate::config::schema::{CORS, INBOUND, LIMITS, RESOURCE_METADATA, TIMEOUTS, UPSTREAM};
 use crate::config::view::View;
-use crate::listener::{Limits, ListenerSettings, Timeouts};
+use crate::listener::{Explain, Limits, ListenAddress, ListenerSettings, Timeouts};
 use crate::proxy::{CorsSettings, Preflight};
 use crate::upstream::{UpstreamAddress, UpstreamSettings};
 
@@ -76,12 +76,15 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
             "`target_bytes` and `token_bytes` must not be more than `header_bytes`, of which they are a part",
         );
     }
+    let trusted_proxies = trusted_proxies(view, scope);
+    let explain = explain(view, listen.as_ref(), !trusted_proxies.is_empty(), scope);
     Some(ListenerSettings {
         name: Arc::from(view.text("name").unwrap_or("inbound")),
+        explain,
         listen: listen?,
         upstream: upstream?,
         unready_while_exposed,
-        trusted_proxies: trusted_proxies(view, scope),
+        trusted_proxies,
         answers,
         cors,
         external_urls,
@@ -91,6 +94,46 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
         timeouts: timeouts(&view.sub("timeouts", &TIMEOUTS)),
         outbound: None,
     })
+}
+
+/// Whoever can connect to a listener that explains learns policy, and what policy made of a token.
+/// Behind another proxy, whoever connects is that proxy, and whoever asks may be anybody.
+fn explain(
+    view: &View<'_>,
+    listen: Option<&ListenAddress>,
+    behind: bool,
+    scope: &mut Scope<'_>,
+) -> Explain {
+    let Some(node) = view.get("explain") else {
+        return Explain::Never;
+    };
+    if node.flag() == Some(false) {
+        return Explain::Never;
+    }
+    let anywhere = node.text() == Some("to_whoever_connects");
+    let near = match listen {
+        Some(ListenAddress::Tcp(address)) => address.ip().to_canonical().is_loopback(),
+        Some(ListenAddress::Unix(_)) | None => true,
+    };
+    if anywhere || (near && !behind) {
+        scope.report.find_try(
+            Code::Exposed,
+            &node.at,
+            "answers of this listener tell callers why they are refused: policy, claims and all",
+            "remove it where callers are served in earnest",
+        );
+    } else {
+        scope.report.error_try(
+            &node.at,
+            "whoever can connect would be told policy, and what it made of a token",
+            "listen on a loopback address, without `trusted_proxies`; or say it in so many words: `explain: to_whoever_connects`",
+        );
+    }
+    if anywhere {
+        Explain::Anywhere
+    } else {
+        Explain::Near
+    }
 }
 
 /// Only of an upstream that has a port on this machine can it be told.

@@ -12,7 +12,7 @@ use crate::config::node::Node;
 use crate::config::scalar;
 use crate::config::schema::{LIMITS, OUTBOUND, TIMEOUTS};
 use crate::config::view::View;
-use crate::listener::{Limits, ListenAddress, ListenerSettings, OutboundSettings};
+use crate::listener::{Explain, Limits, ListenAddress, ListenerSettings, OutboundSettings};
 use crate::upstream::{Origin, UpstreamAddress, UpstreamSettings};
 
 /// All outbound listeners.
@@ -92,6 +92,7 @@ fn listener(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ListenerSettings> 
             .unwrap_or_default(),
     };
     Some(ListenerSettings {
+        explain: Explain::Never,
         name,
         listen: listen?,
         upstream: upstream?,

@@ -38,6 +38,13 @@ pub(crate) static INBOUND: Block = Block {
             "unready",
         ),
         Key::new(
+            "explain",
+            &Shape::Either(&[Shape::Flag, Shape::Words(&["to_whoever_connects"])]),
+            Default("false"),
+            "Whether answers tell callers why they are what they are: in the field `Countersign-Explain`, and in the document of a refusal. For trying a policy out, never for callers in earnest: on loopback and Unix sockets without `trusted_proxies` only, unless it says `to_whoever_connects`.",
+            "true",
+        ),
+        Key::new(
             "trusted_proxies",
             &Shape::ListOrNone(&Shape::Text(Format::Network)),
             Optional,

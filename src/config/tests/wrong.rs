@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::listener::Explain;
 
 #[test]
 fn invariant_33_what_is_not_there_is_never_read_as_nothing_configured() {
@@ -667,6 +668,40 @@ fn readiness_waits_for_the_sockets_of_this_machine_alone() {
         assert!(config.listeners[0].unready_while_exposed);
     }
     assert!(!Place::new().load(MINIMAL).unwrap().listeners[0].unready_while_exposed);
+}
+
+#[test]
+fn explaining_to_whoever_connects_must_be_said_in_so_many_words() {
+    let of = |listen: &str, explain: &str| {
+        let written = format!("listen: \"{listen}\", explain: {explain}");
+        with("listen: 127.0.0.1:0", &written)
+    };
+    let expected = "inbound.explain: whoever can connect would be told policy";
+    refused(&[
+        (of("0.0.0.0:8080", "true"), expected),
+        (of("10.9.8.7:8080", "true"), expected),
+        (of("[::]:8080", "true"), expected),
+        (of("127.0.0.1:8080", "yes"), "inbound.explain: "),
+    ]);
+    let behind = "true, trusted_proxies: [127.0.0.1]";
+    refused(&[(of("127.0.0.1:8080", behind), expected)]);
+    for (listen, explain, explains) in [
+        ("127.0.0.1:8080", "true", Explain::Near),
+        ("[::1]:8080", "true", Explain::Near),
+        ("unix:/run/in.sock", "true", Explain::Near),
+        (
+            "127.0.0.1:8080",
+            "to_whoever_connects, trusted_proxies: [127.0.0.1]",
+            Explain::Anywhere,
+        ),
+        ("0.0.0.0:8080", "to_whoever_connects", Explain::Anywhere),
+        ("0.0.0.0:8080", "false", Explain::Never),
+    ] {
+        let config = Place::new().load(&of(listen, explain)).unwrap();
+        assert_eq!(config.listeners[0].explain, explains, "{listen} {explain}");
+        let told = explains != Explain::Never;
+        assert_eq!(config.warnings.len(), usize::from(told));
+    }
 }
 
 #[test]
