@@ -2,7 +2,7 @@
 
 mod check;
 mod demo;
-mod diff;
+pub(crate) mod diff;
 mod explain;
 mod inject;
 pub mod keygen;

@@ -42,18 +42,10 @@ impl Policy {
 
     /// The same routes without what only observes and without rate limits: what the policy itself says.
     pub(super) fn enforced(&self) -> Self {
-        let mut builder = PolicyBuilder::default();
-        for listener in self.listeners.iter() {
-            builder.listener(&listener.name, listener.cors.clone());
-        }
-        for route in self.routes.iter() {
-            let mut settings = route.settings().clone();
+        self.remade(|settings| {
             settings.observe = None;
             settings.rate_limit.clear();
-            let taken = builder.route(settings);
-            debug_assert!(taken.is_ok(), "it was taken before");
-        }
-        builder.build()
+        })
     }
 
     /// The generation that requests carry on.
@@ -66,12 +58,18 @@ impl Policy {
     /// held against anybody.
     #[must_use]
     pub fn apart(&self) -> Self {
+        self.remade(|_| {})
+    }
+
+    fn remade(&self, change: impl Fn(&mut RouteSettings)) -> Self {
         let mut builder = PolicyBuilder::new(&RateLimits::default());
         for listener in self.listeners.iter() {
             builder.listener(&listener.name, listener.cors.clone());
         }
         for route in self.routes.iter() {
-            let taken = builder.route(route.settings().clone());
+            let mut settings = route.settings().clone();
+            change(&mut settings);
+            let taken = builder.route(settings);
             debug_assert!(taken.is_ok(), "it was taken once");
         }
         builder.build().at(self.generation)

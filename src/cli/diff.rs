@@ -5,6 +5,9 @@ mod markdown;
 mod tests;
 mod text;
 
+#[cfg(test)]
+pub(crate) use text::case as as_text;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 

@@ -88,8 +88,8 @@ fn each(pairs: &[(&str, &str, Way)], document: impl Fn(&str) -> String) {
 const OF_ISSUERS: &[(&str, &str, Way)] = &[
     ("audiences: [api]", "audiences: [api, web]", Way::Wider),
     (
-        "audiences: [api], clients: [web]",
-        "audiences: unchecked, clients: [web]",
+        "audiences: [api], clients: [web, robot]",
+        "audiences: unchecked, clients: [web, robot]",
         Way::Wider,
     ),
     (

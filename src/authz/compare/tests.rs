@@ -43,7 +43,7 @@ fn settings(name: &str) -> IssuerSettings {
         algorithms: Vec::new(),
         leeway: Duration::from_secs(10),
         required_claims: vec!["exp".to_owned()],
-        token_types: Vec::new(),
+        token_types: vec!["jwt".to_owned(), String::new()],
         max_lifetime: Some(Duration::from_secs(3600)),
         kubernetes: false,
         claim_mappings: ClaimMappings {

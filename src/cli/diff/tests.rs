@@ -73,7 +73,7 @@ routes:
 "#;
     let new = r#"
 routes:
-  - {name: documents, path: /docs/**, allow: [{caller: web, scopes: b}, {caller: web, scopes: [a]}, {caller: web, scopes: [b, a]}]}
+  - {name: documents, path: /docs/**, allow: [{caller: web, scopes: [b, a]}, {caller: web, scopes: b}, {caller: web, scopes: [a]}]}
   - {name: health, path: /health, allow: anyone}
   - name: usage
     path: "/accounts/{tenant}/usage"
@@ -292,7 +292,7 @@ wider: 1 wider, 1 narrower
 example!(
     clients_that_an_issuer_takes,
     "routes: [{path: /a, allow: {issuer: main, scopes: read}}]",
-    "issuers: [{name: main, issuer: https://id.example.org, jwks: {discover: true}, audiences: [api], clients: [web], claim_mappings: {account: account}}]\nroutes: [{path: /a, allow: {issuer: main, scopes: read}}]",
+    "issuers: [{name: main, issuer: https://id.example.org, jwks: {discover: true}, audiences: [api], clients: [web], claim_mappings: {account: account}}]\ncallers: {web: {issuer: main, client: web}}\nroutes: [{path: /a, allow: {issuer: main, scopes: read}}]",
     "\
 narrower  * /a
           tokens of issuer main (scopes read); now the issuer's `clients` do not have it

@@ -41,7 +41,7 @@ pub(super) fn render(diff: &Diff, colour: bool) -> String {
 }
 
 /// A case on one line: YAML, and JSON as well.
-pub(super) fn case(case: &[(&'static str, Value)]) -> String {
+pub(crate) fn case(case: &[(&'static str, Value)]) -> String {
     let members: Vec<String> = case
         .iter()
         .map(|(key, value)| format!("\"{key}\": {value}"))

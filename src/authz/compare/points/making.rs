@@ -153,8 +153,8 @@ impl Making {
                     .replace(*address)
                     .is_none_or(|own| own == *address));
             }
-            Need::Dns(name) => self.certificate().dns.push(name.clone()),
-            Need::Uri(uri) => self.certificate().uris.push(uri.clone()),
+            Need::Dns(name) => once(&mut self.certificate().dns, name),
+            Need::Uri(uri) => once(&mut self.certificate().uris, uri),
             Need::Sha256(digest) => {
                 let certificate = self.certificate();
                 if !certificate.sha256.is_empty() && certificate.sha256 != *digest {
@@ -177,6 +177,12 @@ impl Making {
 
     fn certificate(&mut self) -> &mut ClientCertificate {
         self.certificate.get_or_insert_default()
+    }
+}
+
+fn once(all: &mut Vec<String>, name: &String) {
+    if !all.contains(name) {
+        all.push(name.clone());
     }
 }
 

@@ -3,10 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::path::Path;
 
 use super::random::{Draw, Drawn, Random, TOPICS, Topic};
 use super::space::{Asked, Asking, connection, everybody, read, requests, spelt};
 use super::*;
+use crate::case;
+use crate::config::Config;
+use crate::explain::{CaseError, Explainer, Verdict};
 
 /// Pairs of policies where `COMPARE_PAIRS` says nothing else; 10,000 are the measure (`COMPARE_PAIRS=10000`), and take minutes.
 const PAIRS: u64 = 150;
@@ -291,6 +295,7 @@ impl<'p> Checked<'p> {
         let names = [(Some("inbound"), Some("inbound"))];
         let compared = compare(side(old), side(new), &names, NOW);
         assert!(!compared.incomplete, "{}", self.show());
+        self.explain(&compared.differences);
         for difference in &compared.differences {
             assert!(
                 is_confirmed(difference, old, new, tells_caller),
@@ -305,6 +310,55 @@ impl<'p> Checked<'p> {
         }
         tally.same += usize::from(compared.differences.is_empty());
         compared.differences
+    }
+
+    /// Fails unless `explain` says of each witness, printed as a case, what the difference says of it.
+    fn explain(&self, differences: &[Difference]) {
+        let configs = [self.pair.old, self.pair.new].map(|drawn| self.config(drawn));
+        let [old, new] = configs.each_ref();
+        let lines = crate::diff::diff(old, new, NOW).policy;
+        assert_eq!(lines.len(), differences.len());
+        let explainers = configs.map(|own| Explainer::pinned(Arc::new(own)).unwrap());
+        for line in lines {
+            let difference = line.difference.unwrap();
+            let text = crate::cli::diff::as_text(&line.case.unwrap());
+            let read = case::parse(Path::new("case.yaml"), &text);
+            let case = &read.unwrap_or_else(|problems| panic!("{problems}")).cases[0];
+            for (explainer, answer) in explainers.iter().zip([&difference.old, &difference.new]) {
+                let told = match explainer.explain(case, NOW.unix) {
+                    // Where no route takes a second token, no field is known to bring it in.
+                    Err(CaseError::NoActorHeader) => continue,
+                    told => told.unwrap(),
+                };
+                let passes = told.verdict == Verdict::Forwarded;
+                assert!(
+                    passes == answer.decision.is_ok()
+                        && answer
+                            .decision
+                            .as_ref()
+                            .is_ok_and(|caller| told.caller == *caller)
+                            == passes,
+                    "{text}\n{told:#?}\n{difference:#?}\n{}",
+                    self.show()
+                );
+            }
+        }
+    }
+
+    /// A configuration of what was drawn.
+    fn config(&self, drawn: &Drawn) -> Config {
+        let tells = if self.pair.tells_caller {
+            "identity: {headers: {x-caller: caller}}"
+        } else {
+            ""
+        };
+        let mut config = crate::diff::tests::config(tells);
+        config.policy = Arc::new(drawn.policy());
+        config.listeners[0].cors.clone_from(&drawn.cors);
+        let (_, verifier) = config.issuers.remove(0);
+        let issuers = drawn.issuers.iter().cloned();
+        config.issuers = issuers.map(|own| (own, verifier.clone())).collect();
+        config
     }
 
     /// Everybody who could ask. Which claims must be there is no policy, but a setting of its own: tokens that both issuers
