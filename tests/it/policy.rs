@@ -8,6 +8,7 @@ mod learn;
 mod listener;
 mod replay;
 mod test_command;
+mod the_loop;
 mod xml;
 
 use std::path::Path;
