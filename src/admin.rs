@@ -96,6 +96,8 @@ pub struct AdminState {
     pub routes: Box<dyn Fn() -> Vec<RouteStatus> + Send + Sync>,
     /// All listeners of the live configuration.
     pub listeners: Box<dyn Fn() -> Vec<ListenerStatus> + Send + Sync>,
+    /// Callers of whom decisions are recorded and not enforced, of the live configuration.
+    pub observed_callers: Box<dyn Fn() -> Vec<String> + Send + Sync>,
     /// The outbound listeners of the live configuration.
     pub outbound: Box<dyn Fn() -> Vec<OutboundStatus> + Send + Sync>,
     /// The public keys that verify assertions, a JWKS (RFC 7517 section 5).
@@ -146,6 +148,8 @@ pub struct RouteStatus {
     pub allow: Vec<AllowStatus>,
     /// It only observes until then, seconds since the epoch.
     pub observe_until: Option<i64>,
+    /// The share of clients for whom it is enforced all the same, as configured.
+    pub enforce: Option<String>,
 }
 
 /// One line of a route's table.

@@ -9,6 +9,7 @@ mod find;
 mod pattern;
 mod policy;
 mod preflight;
+mod ramp;
 mod rate_limit;
 mod reach;
 mod route;
@@ -25,6 +26,7 @@ pub use condition::{
 };
 pub use pattern::{HostPattern, PathPattern, PatternError, PatternSegment};
 pub use policy::{Policy, PolicyBuilder};
+pub use ramp::{ObservedCaller, Share};
 pub use rate_limit::{RateLimit, RateLimitKey, RateLimitSettings, RateLimits};
 pub use reach::{KnownHosts, OwnAuthorization, Reach, Reachable};
 pub use route::{ActorToken, AuthorizationHeader, NearMiss, Route, RouteSettings};
@@ -124,10 +126,10 @@ impl<B> Routed<B> {
         self.found.is_preflight_to_answer()
     }
 
-    /// Whether the route decides and records, but does not enforce (`mode: observe`, until its date).
+    /// Whether the route decides and records, but does not enforce for this client (`mode: observe`, until its date).
     #[must_use]
     pub fn observes(&self, now: Now) -> bool {
-        self.route().observes(now)
+        self.route().observes_for(now, self.head().client())
     }
 
     /// The generation of the policy that was used.
@@ -199,7 +201,7 @@ impl<B> Known<B> {
                 })
             }
             Err((rejection, _))
-                if self.routed().observes(now)
+                if self.is_observed(now)
                     && rejection != Rejection::Internal
                     && !self.routed().is_preflight_to_answer() =>
             {
@@ -217,6 +219,14 @@ impl<B> Known<B> {
                 Err(self.refuse(rejection).with(|facts| facts.caller = caller))
             }
         }
+    }
+}
+
+impl<B> Known<B> {
+    /// Whether what policy says of the principal is only recorded: the route observes, or a caller that it is.
+    fn is_observed(&self, now: Now) -> bool {
+        let routed = self.routed();
+        routed.observes(now) || evaluate::is_observed_caller(routed, self.principal(), now)
     }
 }
 

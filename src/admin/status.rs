@@ -105,6 +105,26 @@ pub struct RouteCounts {
 const DECISIONS: &str = "countersign_decisions_total";
 
 impl AdminState {
+    /// What is recorded and not enforced.
+    fn only_observed(&self) -> Vec<String> {
+        let mut observed: Vec<String> = (self.routes)()
+            .iter()
+            .filter(|route| route.observe_until.is_some())
+            .map(|route| match &route.enforce {
+                Some(share) => format!(
+                    "route {} observes, and enforces for {share} of clients only",
+                    route.name
+                ),
+                None => format!("route {} only observes and enforces nothing", route.name),
+            })
+            .collect();
+        let callers = (self.observed_callers)();
+        observed.extend(callers.iter().map(|name| {
+            format!("caller {name} is only observed, and passes whatever policy says of it")
+        }));
+        observed
+    }
+
     /// Whether the proxy should receive traffic: it started, does not drain, and can judge some token. One issuer without keys
     /// among several degrades; only that issuer's tokens get 503, and taking the others out of service would help nobody. An
     /// endpoint that does not answer degrades as well: nothing is asked until a request comes, so that a proxy that is out of
@@ -142,12 +162,7 @@ impl AdminState {
             degraded.extend(tokenless);
         }
         degraded.extend(unrenewed);
-        degraded.extend(
-            (self.routes)()
-                .iter()
-                .filter(|route| route.observe_until.is_some())
-                .map(|route| format!("route {} only observes and enforces nothing", route.name)),
-        );
+        degraded.extend(self.only_observed());
         degraded.extend(
             (self.certificates)()
                 .iter()

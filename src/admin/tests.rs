@@ -64,6 +64,7 @@ fn with_issuers(issuers: Vec<IssuerKeyStatus>) -> (AdminState, Drain) {
         explainer: Box::new(|| Err("no <configuration>".into())),
         certificates: Arc::new(Vec::new),
         upstreams: Box::new(Vec::new),
+        observed_callers: Box::new(Vec::new),
         routes: Box::new(|| {
             vec![RouteStatus {
                 name: "/<b>".into(),

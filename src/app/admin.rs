@@ -10,7 +10,7 @@ use crate::admin::{
 };
 use crate::authz::RouteSettings;
 use crate::cli::show;
-use crate::clock::Clock;
+use crate::clock::{Clock, Now};
 use crate::config::Config;
 use crate::credential::Credentials;
 use crate::drain::{DrainSignal, Readiness};
@@ -77,6 +77,7 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
     let listeners = Arc::clone(sources.snapshot);
     let live = Arc::clone(sources.snapshot);
     let jwks = (Arc::clone(sources.snapshot), sources.clock.clone());
+    let observed = (Arc::clone(sources.snapshot), sources.clock.clone());
     let exposure = sources.exposure;
     let snapshot = Arc::clone(sources.snapshot);
     let upstreams = move || exposure.look(&snapshot.load());
@@ -96,15 +97,8 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
         issuers,
         reviews,
         credentials,
-        routes: Box::new(move || {
-            routes
-                .load()
-                .policy
-                .routes()
-                .iter()
-                .map(|route| describe(route.settings()))
-                .collect()
-        }),
+        routes: Box::new(move || statuses(&routes.load())),
+        observed_callers: Box::new(move || observed_callers(&observed.0.load(), observed.1.now())),
         outbound: Box::new(move || {
             let listeners = &outbound.load().config.listeners;
             listeners.iter().filter_map(OutboundStatus::of).collect()
@@ -117,6 +111,19 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
         explainer: Box::new(move || explainer(&live.load())),
         jwks: Box::new(move || jwks.0.load().identity.jwks(jwks.1.now().unix)),
     }
+}
+
+fn statuses(snapshot: &Snapshot) -> Vec<RouteStatus> {
+    let routes = snapshot.policy.routes().iter();
+    routes.map(|route| describe(route.settings())).collect()
+}
+
+/// Callers that are only observed now.
+fn observed_callers(snapshot: &Snapshot, now: Now) -> Vec<String> {
+    let all = snapshot.policy.observed_callers().iter();
+    all.filter(|own| now.unix < own.until)
+        .map(|own| own.caller.name.to_string())
+        .collect()
 }
 
 fn issuers(sources: &Sources<'_>) -> KeyStatus {
@@ -211,5 +218,6 @@ fn describe(route: &RouteSettings) -> RouteStatus {
         hosts: route.hosts.iter().map(ToString::to_string).collect(),
         allow: allow.collect(),
         observe_until: route.observe.map(crate::clock::UnixTime::as_secs),
+        enforce: (!route.enforced.is_nobody()).then(|| route.enforced.to_string()),
     }
 }

@@ -65,6 +65,28 @@ fn decide_access<B, W: Watch>(
     asked.first(row, alternatives, watch)
 }
 
+/// Whether the principal is a caller of whom decisions are only recorded. A token that does not hold is nobody's: of it no
+/// caller is known.
+pub(super) fn is_observed_caller<B>(routed: &Routed<B>, principal: &Principal, now: Now) -> bool {
+    let Principal::Known(verified) = principal else {
+        return false;
+    };
+    let asked = Asked {
+        routed,
+        verified,
+        actor: None,
+    };
+    let client = routed.head().client();
+    let mut observed = routed.route().observed_callers.iter();
+    observed.any(|own| {
+        let caller = &own.caller;
+        let mut conditions = caller.conditions.iter();
+        own.observes(now, client)
+            && is_of(verified, &caller.issuer)
+            && conditions.all(|condition| asked.condition(condition))
+    })
+}
+
 /// Where tokens are not looked at, nobody in particular asks: a principal there would become an identity.
 const fn anonymous_only(principal: &Principal) -> Result<CallerName, Rejection> {
     match principal {

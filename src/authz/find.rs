@@ -1,6 +1,7 @@
 //! From a canonical request to the route that owns it.
 
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::Method;
@@ -102,7 +103,7 @@ fn near_miss(table: &Table, hit: &Hit<'_>, head: &Head, path: &[&str], now: Now)
     let is_near = |counts: Counts<'_>| near_among(table, hit, head, path, counts);
     if !is_near(&|_| true) {
         None
-    } else if is_near(&|route| !route.observes(now)) {
+    } else if is_near(&|route| !route.observes_for(now, head.client())) {
         Some(Near::Enforced)
     } else {
         Some(Near::Observed)
@@ -168,10 +169,13 @@ impl Found {
         now: Now,
     ) -> Result<Self, NotFound> {
         let route = Arc::clone(&self.route);
+        let client = head.client();
         let wanted = head.upgrade.as_ref();
         match near {
             Some(Near::Enforced) => return Err(self.refuse(Rejection::NearMiss)),
-            Some(Near::Observed) => self = self.unless_observed(Rejection::NearMiss, now)?,
+            Some(Near::Observed) => {
+                self = self.unless_observed(Rejection::NearMiss, now, client)?;
+            }
             None => {}
         }
         if wanted.is_some_and(|protocol| !route.allows_upgrade(protocol.as_bytes())) {
@@ -183,18 +187,18 @@ impl Found {
         };
         let Some(way) = way else {
             let allow = route.allowed_methods().into();
-            return self.unless_observed(Rejection::MethodNotAllowed { allow }, now);
+            return self.unless_observed(Rejection::MethodNotAllowed { allow }, now, client);
         };
         for limit in &route.before {
-            if let Err(retry_after) = limit.admit_address(head.client(), now.tick) {
-                self = self.unless_observed(Rejection::RateLimited { retry_after }, now)?;
+            if let Err(retry_after) = limit.admit_address(client, now.tick) {
+                self = self.unless_observed(Rejection::RateLimited { retry_after }, now, client)?;
             }
         }
         self.way = way;
         if self.access() == Some(&Access::Nobody) {
             // No credential would help, so none is asked for.
             self.way = Way::Observed;
-            return self.unless_observed(Rejection::Forbidden(Refusal::Nobody), now);
+            return self.unless_observed(Rejection::Forbidden(Refusal::Nobody), now, client);
         }
         Ok(self)
     }
@@ -207,8 +211,13 @@ impl Found {
     }
 
     /// Goes on where the route only observes; the first rejection is the one that is recorded.
-    fn unless_observed(mut self, rejection: Rejection, now: Now) -> Result<Self, NotFound> {
-        if self.route.observes(now) {
+    fn unless_observed(
+        mut self,
+        rejection: Rejection,
+        now: Now,
+        client: IpAddr,
+    ) -> Result<Self, NotFound> {
+        if self.route.observes_for(now, client) {
             self.observed.get_or_insert(rejection);
             Ok(self)
         } else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::access::Access;
 use super::check::RouteError;
 use super::condition::Alternative;
+use super::ramp::{ObservedCaller, ObservedCallers};
 use super::rate_limit::RateLimits;
 use super::route::{Route, RouteSettings};
 use super::table::Table;
@@ -20,6 +21,7 @@ pub struct Policy {
     generation: u64,
     listeners: Arc<[ListenerPolicy]>,
     routes: Arc<[Arc<Route>]>,
+    observed_callers: ObservedCallers,
 }
 
 /// What one listener's requests meet.
@@ -63,6 +65,7 @@ impl Policy {
 
     fn remade(&self, change: impl Fn(&mut RouteSettings)) -> Self {
         let mut builder = PolicyBuilder::new(&RateLimits::default());
+        builder.observe(&self.observed_callers);
         for listener in self.listeners.iter() {
             builder.listener(&listener.name, listener.cors.clone());
         }
@@ -82,6 +85,12 @@ impl Policy {
                 limit.forget();
             }
         }
+    }
+
+    /// Callers of whom decisions are recorded and not enforced, until their dates.
+    #[must_use]
+    pub fn observed_callers(&self) -> &[ObservedCaller] {
+        &self.observed_callers
     }
 
     /// All routes, in the order in which they were added.
@@ -128,6 +137,7 @@ pub struct PolicyBuilder {
     limits: RateLimits,
     listeners: Vec<ListenerPolicy>,
     routes: Vec<Arc<Route>>,
+    observed_callers: ObservedCallers,
 }
 
 impl PolicyBuilder {
@@ -138,6 +148,11 @@ impl PolicyBuilder {
             limits: limits.clone(),
             ..Self::default()
         }
+    }
+
+    /// Callers of whom decisions are recorded and not enforced. Comes before the first route.
+    pub fn observe(&mut self, callers: &[ObservedCaller]) {
+        self.observed_callers = callers.into();
     }
 
     /// Adds a listener. All of them come before the first route.
@@ -187,7 +202,11 @@ impl PolicyBuilder {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let route = Arc::new(Route::compile(settings, &self.limits));
+        let route = Arc::new(Route::compile(
+            settings,
+            &self.limits,
+            &self.observed_callers,
+        ));
         for table in &mut tables {
             table.insert(&route);
         }
@@ -201,6 +220,7 @@ impl PolicyBuilder {
         Policy {
             generation: 0,
             listeners: self.listeners.into(),
+            observed_callers: self.observed_callers,
             routes: self.routes.into(),
         }
     }

@@ -1,5 +1,6 @@
 //! A route: what it matches, whom it allows, and what else it says about its requests.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use http::{HeaderName, Method};
 use super::access::{Access, MethodTable, RowScopes, TABLELESS_METHODS, scopes_of_row};
 use super::condition::Condition;
 use super::pattern::{HostPattern, PathPattern};
+use super::ramp::{ObservedCallers, Share};
 use super::rate_limit::{RateLimit, RateLimitSettings, RateLimits};
 use crate::authn::ClaimPath;
 use crate::clock::{Now, UnixTime};
@@ -55,6 +57,8 @@ pub struct RouteSettings {
     pub idle_timeout: Option<Duration>,
     /// `mode: observe` until this time: decided and recorded, not enforced.
     pub observe: Option<UnixTime>,
+    /// Of what is observed: the clients for whom it is enforced already.
+    pub enforced: Share,
 }
 
 impl RouteSettings {
@@ -81,6 +85,7 @@ impl RouteSettings {
             response_timeout: None,
             idle_timeout: None,
             observe: None,
+            enforced: Share::NOBODY,
         }
     }
 }
@@ -127,10 +132,16 @@ pub struct Route {
     allow: Box<str>,
     pub(super) before: Box<[Arc<RateLimit>]>,
     pub(super) after: Box<[Arc<RateLimit>]>,
+    /// Of all routes.
+    pub(super) observed_callers: ObservedCallers,
 }
 
 impl Route {
-    pub(super) fn compile(mut settings: RouteSettings, limits: &RateLimits) -> Self {
+    pub(super) fn compile(
+        mut settings: RouteSettings,
+        limits: &RateLimits,
+        observed_callers: &ObservedCallers,
+    ) -> Self {
         let every = TABLELESS_METHODS.map(|method| (method, 0));
         let methods = match &settings.table {
             MethodTable::Every(_) | MethodTable::Any(_) => every.into(),
@@ -157,6 +168,7 @@ impl Route {
             allow: Box::default(),
             before,
             after,
+            observed_callers: Arc::clone(observed_callers),
         };
         let mut allow: Vec<&str> = route.usable_methods().map(Method::as_str).collect();
         allow.sort_unstable();
@@ -304,10 +316,17 @@ impl Route {
         self.settings.idle_timeout
     }
 
-    /// Whether the route only observes now.
+    /// Whether the route only observes now, and this client is none of those for whom it is enforced already.
+    #[must_use]
+    pub fn observes_for(&self, now: Now, client: IpAddr) -> bool {
+        self.observes(now) && !self.settings.enforced.includes(client)
+    }
+
+    /// Whether the route only observes now, at least some clients.
     #[must_use]
     pub fn observes(&self, now: Now) -> bool {
-        self.observe().is_some_and(|until| now.unix < until)
+        let until = self.observe();
+        until.is_some_and(|until| now.unix < until) && !self.settings.enforced.is_everybody()
     }
 
     /// Until when decisions are recorded and not enforced.

@@ -146,6 +146,10 @@ pub(super) fn flags(route: &RouteSettings) -> Vec<String> {
     let mut flags = Vec::new();
     let mut flag = |on: bool, word: &str| flags.extend(on.then(|| word.to_owned()));
     flag(route.observe.is_some(), "observe");
+    flag(
+        !route.enforced.is_nobody(),
+        &format!("enforce:{}", route.enforced),
+    );
     flag(route.grpc, "grpc");
     flag(route.end_at_expiry, "end_at_expiry");
     flag(route.near_miss == NearMiss::Allow, "near_miss");

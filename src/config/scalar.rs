@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use http::Uri;
 
 use crate::authn::ClaimPath;
+use crate::authz::Share;
 use crate::listener::ListenAddress;
 use crate::upstream::UpstreamAddress;
 
@@ -200,6 +201,19 @@ pub(crate) fn fraction(text: &str) -> Result<f64, String> {
         Ok(number) if digits && (0.0..=1.0).contains(&number) => Ok(number),
         _ => Err(format!("`{text}` is no number from 0 to 1")),
     }
+}
+
+/// `25%`, `0.5%`: from 0 to 100, with at most two decimals.
+pub(crate) fn percent(text: &str) -> Result<Share, String> {
+    let wrong = || format!("`{text}` is no percentage: 25%, or 0.5%");
+    let number = text.strip_suffix('%').ok_or_else(wrong)?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 2 || whole.len() > 3 {
+        return Err(wrong());
+    }
+    let hundredths = format!("{whole}{part:0<2}").parse().map_err(|_| wrong())?;
+    Share::of_hundredths(hundredths).ok_or_else(|| format!("`{text}` is more than all"))
 }
 
 /// `https://app.example.org`, or `*`.

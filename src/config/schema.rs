@@ -133,6 +133,8 @@ pub(crate) enum Format {
     Date,
     /// From 0 to 1.
     Fraction,
+    /// `25%`.
+    Percent,
     ClaimPath,
     IdentitySource,
     ServiceAccount,
@@ -191,6 +193,7 @@ impl Format {
             Self::Method => "a method",
             Self::Date => "a date",
             Self::Fraction => "a fraction",
+            Self::Percent => "a percentage",
             Self::ClaimPath => "a claim",
             Self::IdentitySource => "an identity value",
             Self::ServiceAccount => "NAMESPACE/NAME",
@@ -226,6 +229,7 @@ impl Format {
             Self::Method => scalar::methods(text).map(drop),
             Self::Date => scalar::date(text).map(drop),
             Self::Fraction => scalar::fraction(text).map(drop),
+            Self::Percent => scalar::percent(text).map(drop),
             // These have their own readers in the core, which say more than a format could.
             Self::PathPattern | Self::HostPattern | Self::IdentitySource => scalar::visible(text),
             Self::ClaimPath => scalar::claim_path(text).map(drop),

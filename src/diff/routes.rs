@@ -7,7 +7,7 @@ use super::listeners::capped;
 use super::{Line, Place, Way};
 use crate::authz::compare::Owners;
 use crate::authz::{
-    NearMiss, PathPattern, PatternSegment, RateLimitKey, RateLimitSettings, RouteSettings,
+    NearMiss, PathPattern, PatternSegment, RateLimitKey, RateLimitSettings, RouteSettings, Share,
 };
 use crate::clock::{Now, UnixTime};
 use crate::config::{Config, show_duration};
@@ -31,12 +31,14 @@ pub(super) fn compare(
             continue;
         };
         let mut place = Place::new(pair.path.clone(), &mut own);
-        let observed = old.and_then(|own| own.observe);
-        observe(observed, new.observe, now, &mut place);
+        let observed = |own: &RouteSettings| Some((own.observe?, own.enforced));
+        let before = old.and_then(|own| observed(own));
+        observe(before, observed(new), now, &mut place);
         if let Some(old) = old {
             both(old, new, &mut place);
         }
     }
+    callers(old, new, now, &mut own);
     readings(old, new, &mut own);
     lines.extend(together(own));
 }
@@ -132,11 +134,52 @@ fn shape(path: &PathPattern) -> String {
     segments.join("/")
 }
 
-/// What is only observed passes, whatever policy says of it.
-fn observe(old: Option<UnixTime>, new: Option<UnixTime>, now: Now, place: &mut Place<'_>) {
-    let pending = |until: Option<UnixTime>| until.filter(|until| now.unix < *until);
+/// Callers that are only observed.
+fn callers(old: &Config, new: &Config, now: Now, lines: &mut Vec<Line>) {
+    let of = |config: &Config, name: &str| {
+        let mut all = config.policy.observed_callers().iter();
+        let own = all.find(|own| *own.caller.name == *name)?;
+        Some((own.until, own.enforced))
+    };
+    let all = [old, new].map(|config| config.policy.observed_callers());
+    let names: BTreeSet<&str> = all
+        .into_iter()
+        .flatten()
+        .map(|own| &*own.caller.name)
+        .collect();
+    for name in names {
+        let mut place = Place::new(format!("callers.{name}"), lines);
+        observe(of(old, name), of(new, name), now, &mut place);
+    }
+}
+
+/// What is only observed passes, whatever policy says of it; save for the share of clients for whom it is enforced.
+fn observe(
+    old: Option<(UnixTime, Share)>,
+    new: Option<(UnixTime, Share)>,
+    now: Now,
+    place: &mut Place<'_>,
+) {
+    let pending = |own: Option<(UnixTime, Share)>| {
+        own.filter(|(until, share)| now.unix < *until && !share.is_everybody())
+    };
     let day = |until: UnixTime| crate::case::date(until);
-    match (pending(old), pending(new)) {
+    let (old, new) = (pending(old), pending(new));
+    if let (Some((_, old)), Some((_, new))) = (old, new)
+        && old != new
+    {
+        let way = if new < old {
+            Way::MayWiden
+        } else {
+            Way::MayNarrow
+        };
+        place.say(
+            way,
+            format!("is enforced for {new} of clients (before: {old})"),
+        );
+    }
+    let until = |own: Option<(UnixTime, Share)>| own.map(|(until, _)| until);
+    match (until(old), until(new)) {
         (old, new) if old == new => {}
         (None, Some(new)) => place.say(
             Way::MayWiden,

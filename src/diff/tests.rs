@@ -234,6 +234,21 @@ fn settings_of_routes_go_one_way_and_back() {
                 Way::MayWiden,
             ),
             (
+                "mode: observe, until: 2099-01-01, enforce: 50%",
+                "mode: observe, until: 2099-01-01, enforce: 25%",
+                Way::MayWiden,
+            ),
+            (
+                "mode: observe, until: 2099-01-01, enforce: 50%",
+                "mode: observe, until: 2099-01-01",
+                Way::MayWiden,
+            ),
+            (
+                "mode: observe, until: 2099-01-01, enforce: 100%",
+                "mode: observe, until: 2099-01-01, enforce: 99%",
+                Way::MayWiden,
+            ),
+            (
                 "limits: {body_bytes: 1KiB}",
                 "limits: {body_bytes: 2KiB}",
                 Way::MayWiden,
@@ -246,6 +261,35 @@ fn settings_of_routes_go_one_way_and_back() {
     // It is over, so it is none.
     let over = "routes: [{path: /a, allow: web, mode: observe, until: 2020-01-01}]";
     assert_eq!(told("routes: [{path: /a, allow: web}]", over), []);
+}
+
+#[test]
+fn callers_that_are_only_observed_are_told() {
+    let robot = |more: &str| {
+        format!(
+            "callers: {{web: {{issuer: main, client: web}}, robot: {{issuer: main, client: robot{more}}}}}"
+        )
+    };
+    each(
+        &[
+            ("", ", mode: observe, until: 2099-01-01", Way::MayWiden),
+            (
+                ", mode: observe, until: 2099-01-01",
+                ", mode: observe, until: 2100-01-01",
+                Way::MayWiden,
+            ),
+            (
+                ", mode: observe, until: 2099-01-01, enforce: 50%",
+                ", mode: observe, until: 2099-01-01, enforce: 5%",
+                Way::MayWiden,
+            ),
+        ],
+        robot,
+    );
+    assert_eq!(
+        told(&robot(""), &robot(", mode: observe, until: 2020-01-01")),
+        []
+    );
 }
 
 #[test]
@@ -572,6 +616,7 @@ mod taken_apart {
             response_timeout: _,
             idle_timeout: _,
             observe: _,
+            enforced: _,
         }: &RouteSettings,
     ) {
     }

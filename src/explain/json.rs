@@ -89,6 +89,7 @@ fn route(own: &Route) -> Value {
         "asks": own.asks,
         "methods": own.methods,
         "observes_until": own.observes_until,
+        "enforce": own.enforce,
     })
 }
 

@@ -154,6 +154,8 @@ pub struct Route {
     pub methods: String,
     /// Unix time until which it only observes.
     pub observes_until: Option<i64>,
+    /// The share of clients for whom it is enforced all the same.
+    pub enforce: Option<String>,
 }
 
 /// Who asks.
@@ -457,6 +459,9 @@ impl Draft {
             },
             methods: methods.join(", "),
             observes_until: observes.map(crate::clock::UnixTime::as_secs),
+            enforce: Some(route.settings().enforced)
+                .filter(|share| observes.is_some() && !share.is_nobody())
+                .map(|share| share.to_string()),
         });
     }
 

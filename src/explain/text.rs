@@ -145,7 +145,7 @@ impl Page {
         };
         self.line(&format!("  {verdict}"));
         if let Some(observed) = explanation.observed {
-            let text = format!("would be refused, were its route not in observe mode: {observed}");
+            let text = format!("would be refused, were it not only observed: {observed}");
             self.line(&format!("  {}", paint.warn(&text)));
         }
     }
@@ -226,7 +226,10 @@ impl Page {
         self.row("asks for", route.asks);
         if let Some(until) = route.observes_until {
             let date = case::date(UnixTime::from_secs(until));
-            self.row("mode", &format!("observe, until {date}"));
+            let enforced = route.enforce.as_ref().map_or_else(String::new, |share| {
+                format!("; enforced for {share} of clients")
+            });
+            self.row("mode", &format!("observe, until {date}{enforced}"));
         }
     }
 

@@ -10,8 +10,8 @@ use crate::authz::{PathPattern, PatternSegment};
 use crate::config::{self, Config, Node, Problems};
 
 /// Keys of a route that learning writes anew.
-const LEARNED: [&str; 9] = [
-    "name", "path", "allow", "mode", "until", "fold", "host", "hosts", "inbound",
+const LEARNED: [&str; 10] = [
+    "name", "path", "allow", "mode", "until", "enforce", "fold", "host", "hosts", "inbound",
 ];
 
 /// Conditions that learning finds in records.

@@ -167,7 +167,10 @@ impl Party {
         let Some(wanted) = self.definition() else {
             return false;
         };
-        node.entries().len() == wanted.len()
+        let is_condition = |key: &str| !["mode", "until", "enforce"].contains(&key);
+        let conditions = node.entries().iter();
+        let conditions = conditions.filter(|entry| is_condition(&entry.key));
+        conditions.count() == wanted.len()
             && wanted.iter().all(|(key, value)| {
                 let own = node.get(key);
                 own.is_some_and(|own| matches!(own.each(), [one] if one.text() == Some(*value)))

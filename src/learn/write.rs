@@ -24,7 +24,7 @@ pub(super) struct Whole<'a> {
 }
 
 /// Keys of the document that are written anew, or no longer true.
-const ANEW: [&str; 5] = ["callers", "routes", "mode", "until", "end"];
+const ANEW: [&str; 6] = ["callers", "routes", "mode", "until", "enforce", "end"];
 
 /// The document.
 pub(super) fn document(whole: &Whole<'_>) -> String {
@@ -135,7 +135,13 @@ fn callers(whole: &Whole<'_>) -> String {
     let mut out = String::new();
     let known = whole.current.map(|current| current.callers.as_slice());
     for (name, node) in known.unwrap_or_default() {
-        out.push_str(&format!("  {}: {}\n", text::scalar(name), text::flow(node)));
+        let entries = node.entries().iter();
+        let conditions = entries.filter(|entry| !ANEW.contains(&entry.key.as_str()));
+        let conditions: Vec<String> = conditions
+            .map(|entry| format!("{}: {}", entry.key, text::flow(&entry.value)))
+            .collect();
+        let name = text::scalar(name);
+        out.push_str(&format!("  {name}: {{{}}}\n", conditions.join(", ")));
     }
     for at in whole.used {
         let (Some(party), Some(name)) = (whole.parties.get(*at), whole.names.get(*at)) else {

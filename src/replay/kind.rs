@@ -22,7 +22,11 @@ impl Kinds {
             literals: BTreeSet::new(),
             // Namespace and name of a ServiceAccount are in its subject.
             subject: config.issuers.iter().any(|(issuer, _)| issuer.kubernetes),
-            address: false,
+            address: config
+                .policy
+                .observed_callers()
+                .iter()
+                .any(|own| !own.enforced.is_nobody()),
             issuers: config
                 .issuers
                 .iter()
@@ -31,6 +35,7 @@ impl Kinds {
         };
         for route in config.policy.routes() {
             let settings = route.settings();
+            kinds.address |= !settings.enforced.is_nobody();
             for segment in settings.paths.iter().flat_map(|path| path.segments()) {
                 if let PatternSegment::Literal(text) = segment {
                     kinds.literals.insert(text.to_ascii_lowercase());

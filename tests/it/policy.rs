@@ -6,6 +6,7 @@ mod explain;
 mod explain_command;
 mod learn;
 mod listener;
+mod ramp;
 mod replay;
 mod test_command;
 mod the_loop;

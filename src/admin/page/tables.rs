@@ -148,11 +148,12 @@ fn route(html: &mut Html, counts: &RouteCounts, last: &std::collections::BTreeMa
         html.element("<small>on ", listener, "</small>");
     }
     if let Some(until) = route.observe_until {
-        html.element(
-            "<small class=\"warn\">observes only, until ",
-            &super::moment(until),
-            "</small>",
-        );
+        let until = super::moment(until);
+        let text = match &route.enforce {
+            Some(share) => format!("enforces for {share} of clients only, until {until}"),
+            None => format!("observes only, until {until}"),
+        };
+        html.element("<small class=\"warn\">", &text, "</small>");
     }
     html.end_cell();
     html.open_cell("who");

@@ -35,6 +35,7 @@ fn hostile() -> AdminState {
                 who: HOSTILE.into(),
             }],
             observe_until: Some(2000),
+            enforce: Some(HOSTILE.into()),
         }]
     });
     state.reload.failed(HOSTILE.into(), state.clock.now());

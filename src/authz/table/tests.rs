@@ -21,7 +21,11 @@ fn table(routes: impl IntoIterator<Item = RouteSettings>) -> Table {
     let mut table = Table::default();
     for settings in routes {
         assert_eq!(table.conflicts(&settings), []);
-        table.insert(&Arc::new(Route::compile(settings, &RateLimits::default())));
+        table.insert(&Arc::new(Route::compile(
+            settings,
+            &RateLimits::default(),
+            &Arc::default(),
+        )));
     }
     table
 }
@@ -319,7 +323,7 @@ proptest! {
             let twice = listed.iter().any(|own| same_place(&own.0, &entry.0) && own.1 == entry.1);
             prop_assert_eq!(!forward.conflicts(&settings).is_empty(), twice);
             if !twice {
-                forward.insert(&Arc::new(Route::compile(settings.clone(), &RateLimits::default())));
+                forward.insert(&Arc::new(Route::compile(settings.clone(), &RateLimits::default(), &Arc::default())));
                 listed.push(entry);
                 routes.push(settings);
             }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::conditions::{self, Within};
-use super::{Scope, alternatives};
-use crate::authz::Caller;
+use super::{Scope, alternatives, routes};
+use crate::authz::{Caller, ObservedCaller};
 use crate::config::Code;
 use crate::config::node::{Entry, Node};
 use crate::config::schema::CALLER_BLOCK;
@@ -17,10 +17,19 @@ pub(super) const WORDS: [&str; 4] = ["anyone", "anonymous", "opaque", "nobody"];
 /// Callers by name; `None` for one that has errors of its own, so that references to it bring no more.
 pub(super) type Callers = BTreeMap<String, Option<Caller>>;
 
+/// All of `callers`.
+#[derive(Debug, Default)]
+pub(super) struct AllCallers {
+    pub(super) by_name: Callers,
+    /// Those of whom decisions are recorded and not enforced.
+    pub(super) observed: Vec<ObservedCaller>,
+}
+
 /// All callers.
-pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Callers {
+pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> AllCallers {
     let entries = root.get("callers").map(Node::entries).unwrap_or_default();
     let mut callers = Callers::new();
+    let mut observed = Vec::new();
     let mut seen: Vec<(&str, Caller)> = Vec::new();
     for entry in entries {
         if WORDS.contains(&entry.key.as_str()) {
@@ -34,15 +43,24 @@ pub(super) fn compile(root: &View<'_>, scope: &mut Scope<'_>) -> Callers {
             );
         }
         // Of conditions that are wrong nothing is left to be said about routes.
+        let until = routes::observe(&View::new(&entry.value, &CALLER_BLOCK), scope);
         let caller =
             caller(entry, scope).filter(|_| !scope.report.has_error_below(&entry.key_at.path));
         if let Some(caller) = &caller {
             twin(entry, caller, &seen, scope);
+            observed.extend(until.map(|until| ObservedCaller {
+                caller: caller.clone(),
+                until: until.until,
+                enforced: until.enforced,
+            }));
             seen.push((&entry.key, caller.clone()));
         }
         callers.insert(entry.key.clone(), caller);
     }
-    callers
+    AllCallers {
+        by_name: callers,
+        observed,
+    }
 }
 
 fn caller(entry: &Entry, scope: &mut Scope<'_>) -> Option<Caller> {

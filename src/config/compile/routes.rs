@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::Scope;
 use super::access::{self, Around};
-use super::callers::Callers;
+use super::callers::{AllCallers, Callers};
 use crate::authz::Policy;
 use crate::authz::{
     Access, ActorToken, AuthorizationHeader, HostPattern, MethodTable, NearMiss, PathPattern,
     PatternSegment, PolicyBuilder, RateLimitKey, RateLimitSettings, RateLimits, RouteError,
-    RouteFault, RoutePlace, RouteSettings,
+    RouteFault, RoutePlace, RouteSettings, Share,
 };
 use crate::clock::UnixTime;
 use crate::config::Code;
@@ -32,7 +32,7 @@ pub(super) struct Placed<'a> {
 /// All routes of all listeners.
 pub(super) fn compile(
     root: &View<'_>,
-    callers: &Callers,
+    callers: &AllCallers,
     listeners: &[ListenerSettings],
     limits: &RateLimits,
     scope: &mut Scope<'_>,
@@ -44,7 +44,7 @@ pub(super) fn compile(
             continue;
         }
         let view = View::new(node, &ROUTE);
-        if let Some(settings) = route(&view, callers, global, scope) {
+        if let Some(settings) = route(&view, &callers.by_name, global, scope) {
             routes.push(Placed { settings, view });
         }
     }
@@ -56,6 +56,7 @@ pub(super) fn compile(
     super::look_alikes::warn(&routes, scope);
     super::look_alikes::slashes(&routes, scope);
     let mut builder = PolicyBuilder::new(limits);
+    builder.observe(&callers.observed);
     // By name, so that a listener with errors of its own does not hide what is wrong with routes.
     for name in &scope.listeners {
         let compiled = listeners.iter().find(|listener| &*listener.name == *name);
@@ -171,7 +172,7 @@ fn report(
 fn route(
     view: &View<'_>,
     callers: &Callers,
-    global: Option<UnixTime>,
+    global: Option<Observed>,
     scope: &mut Scope<'_>,
 ) -> Option<RouteSettings> {
     let paths = paths(view, scope);
@@ -216,10 +217,12 @@ fn route(
     let timeouts = view.sub("timeouts", &ROUTE_TIMEOUTS);
     settings.response_timeout = timeouts.duration("upstream_response");
     settings.idle_timeout = timeouts.duration("response_idle");
-    settings.observe = match view.text("mode") {
+    let observed = match view.text("mode") {
         Some(_) => own,
         None => global,
     };
+    settings.observe = observed.map(|observed| observed.until);
+    settings.enforced = observed.map_or(Share::NOBODY, |observed| observed.enforced);
     Some(settings).filter(|settings| !settings.paths.is_empty())
 }
 
@@ -373,8 +376,24 @@ fn actor_token(view: &View<'_>, scope: &mut Scope<'_>) -> Option<ActorToken> {
     })
 }
 
-/// `mode` and `until`, of the document or of a route.
-fn observe(view: &View<'_>, scope: &mut Scope<'_>) -> Option<UnixTime> {
+/// What is recorded and not enforced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Observed {
+    pub(super) until: UnixTime,
+    pub(super) enforced: Share,
+}
+
+/// `mode`, `until` and `enforce`, of the document, of a route, or of a caller.
+pub(super) fn observe(view: &View<'_>, scope: &mut Scope<'_>) -> Option<Observed> {
+    let enforced = view.text("enforce").map(scalar::percent);
+    let enforced = enforced.and_then(Result::ok).unwrap_or(Share::NOBODY);
+    if view.has("enforce") && view.text("mode") != Some("observe") {
+        scope.report.error_try(
+            view.place("enforce"),
+            "`enforce` means something with `mode: observe` only: what is not observed is enforced for everybody",
+            "mode: observe, with `until`",
+        );
+    }
     let until = view.text("until").and_then(|text| scalar::date(text).ok());
     match (view.text("mode"), view.has("until")) {
         (Some("observe"), false) => {
@@ -393,7 +412,7 @@ fn observe(view: &View<'_>, scope: &mut Scope<'_>) -> Option<UnixTime> {
                 "decisions are recorded and not enforced",
                 "remove `mode: observe` once the records show what was expected",
             );
-            until
+            until.map(|until| Observed { until, enforced })
         }
         (_, true) => {
             scope.report.error(

@@ -153,6 +153,13 @@ pub(crate) static ROOT: Block = Block {
             "2027-01-31",
         ),
         Key::new(
+            "enforce",
+            &Shape::Text(Format::Percent),
+            Optional,
+            "Of what is observed, the share of clients for whom it is enforced already: always the same ones, whatever they ask for, by a digest of the address (IPv6: its /64). Nobody when absent.",
+            "25%",
+        ),
+        Key::new(
             "end",
             &FLAG,
             Optional,

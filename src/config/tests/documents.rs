@@ -102,6 +102,35 @@ fn a_route_of_observation_ends_and_one_that_enforces_does_not_observe() {
 }
 
 #[test]
+fn what_is_observed_may_be_enforced_for_a_share_of_the_clients() {
+    let place = Place::new();
+    let text = MINIMAL.replace(
+        "  - {path: /**, allow: agent}",
+        "  - {path: /**, allow: agent}\n  - {path: /own, allow: agent, mode: observe, until: 2030-01-31}",
+    ) + "mode: observe\nuntil: 2030-01-31\nenforce: 12.5%\n";
+    let config = place.load(&text).unwrap();
+    let routes = config.policy.routes().iter();
+    let shares: Vec<String> = routes
+        .map(|route| route.settings().enforced.to_string())
+        .collect();
+    assert_eq!(shares, ["12.5%", "0%"], "a route's own mode is its own");
+    assert!(config.policy.observed_callers().is_empty());
+    let text = MINIMAL.replace(
+        "agent: {issuer: dls,",
+        "agent: {mode: observe, until: 2030-01-31, enforce: 1%, issuer: dls,",
+    );
+    let config = place.load(&text).unwrap();
+    let [robot] = config.policy.observed_callers() else {
+        panic!("one caller is observed");
+    };
+    assert_eq!(
+        (&*robot.caller.name, robot.enforced.to_string().as_str()),
+        ("agent", "1%")
+    );
+    assert_eq!(config.warnings.len(), 1, "{}", config.warnings.render());
+}
+
+#[test]
 fn an_issuer_that_nothing_names_is_a_warning() {
     let place = Place::new();
     let text = MINIMAL.replace(

@@ -283,6 +283,18 @@ fn policy_that_could_mean_two_things_is_refused() {
             "with `mode: observe` only",
         ),
         (
+            more("path: /x, allow: agent, enforce: 25%"),
+            "routes[1].enforce: `enforce` means something with `mode: observe` only",
+        ),
+        (
+            more("path: /x, allow: agent, mode: observe, until: 2030-01-01, enforce: 101%"),
+            "routes[1].enforce: `101%` is more than all",
+        ),
+        (
+            more("path: /x, allow: agent, mode: observe, until: 2030-01-01, enforce: \"0.25\""),
+            "routes[1].enforce: `0.25` is no percentage",
+        ),
+        (
             more("path: /x, allow: {caller: agent, service_account: a/b}"),
             "for issuers with `kubernetes: true`",
         ),
