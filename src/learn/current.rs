@@ -73,6 +73,17 @@ impl Current {
         })
     }
 
+    /// How many conditions a caller has besides its issuer.
+    pub(super) fn conditions_of(&self, caller: &str) -> usize {
+        let mut callers = self.callers.iter();
+        let node = callers
+            .find(|(name, _)| name == caller)
+            .map(|(_, node)| node);
+        let entries = node.map(Node::entries).unwrap_or_default().iter();
+        let of_itself = |key: &str| !LEARNED.contains(&key) && key != "issuer";
+        entries.filter(|entry| of_itself(&entry.key)).count()
+    }
+
     pub(super) fn is_kubernetes(&self, issuer: &str) -> bool {
         let mut issuers = self.config.issuers.iter().map(|(settings, _)| settings);
         issuers.any(|settings| *settings.name == *issuer && settings.kubernetes)
@@ -156,7 +167,7 @@ impl Current {
         by: (&str, &str),
         template: &Template,
         example: &[String],
-    ) -> Vec<String> {
+    ) -> Vec<(String, usize)> {
         let of_party = |one: &&Node| match (one.text(), one.get(by.0)) {
             (Some(name), _) => by.0 == "caller" && name == by.1,
             (None, own) => own.and_then(Node::text) == Some(by.1),
@@ -184,7 +195,7 @@ impl Current {
         alternative: &Node,
         template: &Template,
         example: &[String],
-    ) -> String {
+    ) -> (String, usize) {
         let mut conditions = Vec::new();
         for entry in alternative.entries() {
             if ["caller", "issuer"].contains(&entry.key.as_str()) {
@@ -193,7 +204,7 @@ impl Current {
             let value = self.value(route, &entry.value, template, example);
             conditions.push(format!("{}: {value}", entry.key));
         }
-        conditions.join(", ")
+        (conditions.join(", "), conditions.len())
     }
 
     fn value(&self, route: usize, node: &Node, template: &Template, example: &[String]) -> String {

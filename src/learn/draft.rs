@@ -57,6 +57,8 @@ pub(super) struct Alternative {
     pub(super) count: u64,
     /// What is known about it, beside the count.
     pub(super) note: String,
+    /// How many conditions it has, those of its caller included.
+    conditions: usize,
 }
 
 /// What routes are made with.
@@ -138,17 +140,26 @@ impl Drafting<'_> {
                 text: "anyone".to_owned(),
                 count: found.iter().map(|(_, found)| found.count).sum(),
                 note: String::new(),
+                conditions: 0,
             }];
         }
-        by_party
-            .iter()
+        let alternatives = by_party.iter();
+        let mut alternatives: Vec<Alternative> = alternatives
             .flat_map(|(party, found)| self.of_party(template, *party, found))
-            .collect()
+            .collect();
+        // One that is wider would leave nothing to those behind it.
+        alternatives.sort_by_key(|own| std::cmp::Reverse(own.conditions));
+        alternatives
     }
 
     fn of_party(&self, template: &Template, party: usize, found: &Found<'_>) -> Vec<Alternative> {
         let name = self.names.get(party).map_or("", String::as_str);
-        let with = |conditions: &str, count: u64, note: String| Alternative {
+        let of_caller = match (self.parties.get(party), self.current) {
+            (Some(Party::Caller(name)), Some(current)) => current.conditions_of(name),
+            (Some(Party::Client { .. } | Party::ServiceAccount { .. }), _) => 1,
+            _ => 0,
+        };
+        let with = |(conditions, own): (&str, usize), count: u64, note: String| Alternative {
             party,
             text: match conditions {
                 "" => text::scalar(name),
@@ -156,6 +167,7 @@ impl Drafting<'_> {
             },
             count,
             note,
+            conditions: of_caller + own,
         };
         let mut kept: Vec<Alternative> = Vec::new();
         let mut plain: Found<'_> = Vec::new();
@@ -164,9 +176,9 @@ impl Drafting<'_> {
             if own.is_empty() {
                 plain.push((key, found));
             }
-            for conditions in own {
+            for (conditions, own) in own {
                 let one = with(
-                    &conditions,
+                    (&conditions, own),
                     found.count,
                     "as the current policy has it".to_owned(),
                 );
@@ -178,13 +190,13 @@ impl Drafting<'_> {
         }
         kept.extend(
             self.plain(template, &plain)
-                .map(|(conditions, count, note)| with(&conditions, count, note)),
+                .map(|(conditions, own, count, note)| with((&conditions, own), count, note)),
         );
         kept
     }
 
     /// What of the current policy has to be kept, because records do not show it.
-    fn kept(&self, template: &Template, key: &UseKey, found: &Use) -> Vec<String> {
+    fn kept(&self, template: &Template, key: &UseKey, found: &Use) -> Vec<(String, usize)> {
         let (Some(current), Some(party)) = (self.current, self.parties.get(key.party)) else {
             return Vec::new();
         };
@@ -210,7 +222,11 @@ impl Drafting<'_> {
     }
 
     /// The conditions that records show: what all requests had in common.
-    fn plain(&self, template: &Template, found: &Found<'_>) -> Option<(String, u64, String)> {
+    fn plain(
+        &self,
+        template: &Template,
+        found: &Found<'_>,
+    ) -> Option<(String, usize, u64, String)> {
         let mut all = Use::default();
         found
             .iter()
@@ -219,6 +235,7 @@ impl Drafting<'_> {
             return None;
         }
         let mut conditions = Vec::new();
+        let mut number = 0;
         let mut notes = Vec::new();
         let scopes: Vec<&str> = all
             .scopes
@@ -226,6 +243,7 @@ impl Drafting<'_> {
             .map(String::as_str)
             .filter(|scope| !SAYS_NOTHING.contains(scope))
             .collect();
+        number += scopes.len();
         if !scopes.is_empty() {
             conditions.push(format!("scopes: {}", text::list(scopes)));
             notes.push("each with these scopes");
@@ -238,8 +256,9 @@ impl Drafting<'_> {
         if let (1, Some(Some(name))) = (accounts.len(), accounts.first()) {
             conditions.push(format!("account: {}", text::quoted(&format!("{{{name}}}"))));
             notes.push("each for its own account");
+            number += 1;
         }
-        Some((conditions.join(", "), all.count, notes.join(", ")))
+        Some((conditions.join(", "), number, all.count, notes.join(", ")))
     }
 
     /// What the current routes say besides goes with their requests.

@@ -519,3 +519,28 @@ fn without_a_configuration_routes_and_callers_are_written_alone() {
     std::fs::write(&empty, "").expect("a file");
     assert_eq!(run(&["learn", path(&empty)]).0, 1);
 }
+#[test]
+fn a_narrower_caller_keeps_its_name_beside_a_wider_one() {
+    let callers = "
+callers:
+  any: {issuer: main}
+  web: {issuer: main, client: web}
+routes: [{path: /**, allow: [web, any]}]
+";
+    let bed = Setup::new(callers).upstream(upstream()).start();
+    let other = bed.token().claim("azp", "other").sign();
+    let web = bed.token().sign();
+    for token in [&other, &web] {
+        bed.get("/orders", token).expect(200);
+    }
+    bed.proxy.await_records(2);
+    let log = bed.dir.path().join("decisions.log");
+    std::fs::write(&log, bed.proxy.log_text()).expect("a file");
+    let learned = learn(&bed, &log, &[]);
+    bed.proxy
+        .reload(learned["policy"].as_str().expect("text"))
+        .expect("a good policy");
+    bed.get("/orders", &web).expect(200);
+    let record = bed.proxy.await_records(3).pop().expect("a record");
+    assert_eq!(record["caller"], "web");
+}
