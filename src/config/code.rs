@@ -51,6 +51,8 @@ pub enum Code {
     UnknownScope,
     /// An alternative that reaches every account beside one that does not.
     WildcardAccount,
+    /// A condition on a client that its issuer does not take.
+    ClientNotTaken,
     /// An alternative's conditions that change nothing.
     ConditionWithoutEffect,
     /// Neither audience nor client is checked.
@@ -80,7 +82,7 @@ type Told = (&'static str, Severity, &'static str, &'static str);
 
 impl Code {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::Syntax,
         Self::Substitution,
         Self::UnknownKey,
@@ -104,6 +106,7 @@ impl Code {
         Self::SecretReadable,
         Self::UnknownScope,
         Self::WildcardAccount,
+        Self::ClientNotTaken,
         Self::ConditionWithoutEffect,
         Self::AudienceUnchecked,
         Self::StaleKeys,
@@ -158,6 +161,7 @@ impl Code {
             | Self::EmptySet
             | Self::AudienceMissing
             | Self::AudienceUnchecked
+            | Self::ClientNotTaken
             | Self::PlainHttp
             | Self::Wildcard => self.told_of_policy(),
             Self::PublicCoversProtected
@@ -268,6 +272,12 @@ impl Code {
                 Severity::Warning,
                 "Neither the audience nor the client of tokens is checked: a token that the issuer made for any other service is taken.",
                 "Name `clients`, or the audience that tokens for this service have.",
+            ),
+            Self::ClientNotTaken => (
+                "client-not-taken",
+                Severity::Warning,
+                "A caller or an alternative of a client that `clients` of its issuer does not name: no token of it is ever taken.",
+                "Correct the client, name it in `clients`, or remove the alternative.",
             ),
             Self::PlainHttp => (
                 "plain-http",

@@ -48,8 +48,11 @@ pub(super) fn impossible(
     scope: &mut Scope<'_>,
 ) {
     let found = scope.issuers.iter().find(|own| own.name == issuer);
-    let reason = found.and_then(|issuer| not_taken(issuer, conditions));
-    if let Some(reason) = reason.or_else(|| contradiction(conditions)) {
+    // No error: who takes a client out of `clients` in a hurry must not be held up by what policy still says of it.
+    if let Some(reason) = found.and_then(|issuer| not_taken(issuer, conditions)) {
+        scope.report.find(Code::ClientNotTaken, &node.at, reason);
+    }
+    if let Some(reason) = contradiction(conditions) {
         scope.report.find_try(
             Code::UnreachableAlternative,
             &node.at,

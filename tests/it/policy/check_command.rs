@@ -125,13 +125,13 @@ const FINDINGS: [(&str, &str, &str, &str); 52] = [
     (
         "allow: [job, guest]",
         "allow: {issuer: main, client: jbo}",
-        "unreachable-alternative",
+        "client-not-taken",
         "routes[2].allow",
     ),
     (
         "  guest:",
         "  ghost: {issuer: main, client: hgost}\n  guest:",
-        "unreachable-alternative",
+        "client-not-taken",
         "callers.ghost",
     ),
     (
