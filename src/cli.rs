@@ -11,6 +11,7 @@ mod output;
 mod panics;
 mod probe;
 mod progress;
+mod receipts;
 mod replay;
 mod routes;
 mod run;
@@ -55,6 +56,7 @@ enum Command {
     Learn(learn::Arguments),
     Replay(replay::Arguments),
     Diff(diff::Arguments),
+    Receipts(receipts::Arguments),
     Routes(routes::Arguments),
     Schema(schema::Arguments),
     Keygen(keygen::KeygenArgs),
@@ -81,6 +83,7 @@ pub fn run() -> ExitCode {
         Command::Learn(arguments) => learn::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),
+        Command::Receipts(arguments) => receipts::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Keygen(arguments) => report(keygen::run(&arguments)),

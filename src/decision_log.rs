@@ -83,6 +83,34 @@ impl Log {
         }
     }
 
+    /// Its name.
+    pub(crate) fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Gives `each` every line without its end, its number from 1, whether it had an end, and how many bytes it took.
+    ///
+    /// # Errors
+    /// It cannot be opened, or read to its end.
+    pub(crate) fn lines(
+        &self,
+        mut each: impl FnMut(&[u8], u64, bool, u64),
+    ) -> Result<(), LogError> {
+        let mut reader = BufReader::with_capacity(LINE_BYTES, self.open()?);
+        let mut line = Vec::new();
+        let mut number = 0_u64;
+        loop {
+            let mut bytes = 0;
+            let taken = take_line(&mut reader, &mut line, &mut bytes);
+            let taken = taken.map_err(|error| self.failed(error))?;
+            if taken == Taken::End {
+                return Ok(());
+            }
+            number += 1;
+            each(&line, number, taken == Taken::Whole, bytes);
+        }
+    }
+
     fn failed(&self, source: io::Error) -> LogError {
         LogError {
             path: self.path.clone(),
@@ -103,28 +131,34 @@ pub fn read(
 ) -> Result<Counts, LogError> {
     let mut counts = Counts::default();
     for log in logs {
-        let mut reader = BufReader::with_capacity(LINE_BYTES, log.open()?);
-        let mut line = Vec::new();
-        let mut number = 0_u64;
-        while take_line(&mut reader, &mut line, &mut counts.bytes)
-            .map_err(|error| log.failed(error))?
-        {
-            number += 1;
-            let read = Line::read(&line);
+        log.lines(|line, number, _, bytes| {
+            let read = Line::read(line);
+            counts.bytes = counts.bytes.saturating_add(bytes);
             counts.add(&read, || format!("{}:{number}", log.path.display()));
             if let Line::Request(record, bytes) = &read {
                 each(record, bytes);
             }
             looking(&counts);
-        }
+        })?;
     }
     Ok(counts)
 }
 
-/// The next line, without its end; what is beyond [`LINE_BYTES`] is dropped. `false` at the end.
-fn take_line(reader: &mut impl BufRead, line: &mut Vec<u8>, bytes: &mut u64) -> io::Result<bool> {
+/// How a reading of a line went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Taken {
+    /// There was none.
+    End,
+    /// Up to the end of the log, which is no end of a line.
+    Rest,
+    /// One with its end.
+    Whole,
+}
+
+/// The next line, without its end; what is beyond [`LINE_BYTES`] is dropped.
+fn take_line(reader: &mut impl BufRead, line: &mut Vec<u8>, bytes: &mut u64) -> io::Result<Taken> {
     line.clear();
-    let mut any = false;
+    let mut taken = Taken::End;
     loop {
         let held = match reader.fill_buf() {
             Ok(held) => held,
@@ -132,9 +166,9 @@ fn take_line(reader: &mut impl BufRead, line: &mut Vec<u8>, bytes: &mut u64) -> 
             Err(error) => return Err(error),
         };
         if held.is_empty() {
-            return Ok(any);
+            return Ok(taken);
         }
-        any = true;
+        taken = Taken::Rest;
         let end = memchr::memchr(b'\n', held);
         let (piece, used) = match end {
             Some(end) => (held.get(..end).unwrap_or_default(), end + 1),
@@ -145,7 +179,7 @@ fn take_line(reader: &mut impl BufRead, line: &mut Vec<u8>, bytes: &mut u64) -> 
         *bytes = bytes.saturating_add(u64::try_from(used).unwrap_or_default());
         reader.consume(used);
         if end.is_some() {
-            return Ok(true);
+            return Ok(Taken::Whole);
         }
     }
 }

@@ -182,7 +182,17 @@ impl Identity {
     /// The keys that verify what we sign, as a JWKS document (RFC 7517 section 5), at `now`.
     #[must_use]
     pub fn jwks(&self, now: UnixTime) -> serde_json::Value {
-        let keys = [&self.assertion_keys, &self.signature_keys];
+        self.jwks_with(None, now)
+    }
+
+    /// The same, with keys that sign something else than identity.
+    #[must_use]
+    pub fn jwks_with(&self, more: Option<&SigningKeys>, now: UnixTime) -> serde_json::Value {
+        let keys = [
+            self.assertion_keys.as_ref(),
+            self.signature_keys.as_ref(),
+            more,
+        ];
         key::jwks(
             keys.into_iter()
                 .flatten()

@@ -29,7 +29,7 @@
 //! The pure core (`request`, `authn`, `authz`, `identity`, `rejection`) does no I/O, knows no async and reads no clock.
 //! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `review` (verdicts that are asked for), `credential` (access tokens), `config` (document
 //! to snapshot), `admin`, `telemetry`, and `app` which wires them. Apart from requests, `explain`, `learn` and `replay` are about policies that nobody
-//! enforces yet. What only Unix has is in `platform`, with a portable twin.
+//! enforces yet, and `receipts` about logs that nobody may alter. What only Unix has is in `platform`, with a portable twin.
 
 #[macro_use]
 pub mod failpoint;
@@ -60,6 +60,7 @@ pub mod listener;
 pub mod net;
 mod platform;
 pub mod proxy;
+pub mod receipts;
 pub mod rejection;
 pub mod replay;
 pub mod request;

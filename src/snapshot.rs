@@ -6,9 +6,10 @@ use http::HeaderValue;
 
 use crate::authn::Issuers;
 use crate::authz::{Policy, Reach};
+use crate::clock::UnixTime;
 use crate::config::Config;
 use crate::credential::CredentialCell;
-use crate::identity::Identity;
+use crate::identity::{Identity, SigningKeys};
 use crate::listener::ListenerSettings;
 use crate::proxy::{Answers, Cors, ResourceMetadata, Schemes};
 use crate::request::RequestRules;
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// How the caller is vouched for.
     pub identity: Identity,
+    /// The keys that sign receipts, and those that did since the start: what they sealed is read later.
+    pub receipt_keys: Option<SigningKeys>,
     /// All listeners, in the order of the configuration.
     pub listeners: Vec<Listener>,
     /// Answer templates.
@@ -83,5 +86,11 @@ impl Snapshot {
     #[must_use]
     pub fn listener(&self, index: usize) -> Option<&Listener> {
         self.listeners.get(index)
+    }
+
+    /// The keys that verify what we sign, as a JWKS document, at `now`.
+    #[must_use]
+    pub fn jwks(&self, now: UnixTime) -> serde_json::Value {
+        self.identity.jwks_with(self.receipt_keys.as_ref(), now)
     }
 }

@@ -45,6 +45,7 @@ pub use spans::{OtlpSettings, Span};
 
 use crate::app::LogSink;
 use crate::clock::{Clock, UnixTime};
+use crate::receipts::ReceiptSettings;
 use spans::Spans;
 use writer::Queues;
 
@@ -59,6 +60,8 @@ pub struct LogSettings {
     pub access: AccessLog,
     /// How subjects are written.
     pub subject: SubjectLog,
+    /// The lines are chained and sealed; of JSON only.
+    pub receipts: Option<Arc<ReceiptSettings>>,
 }
 
 /// Log format.
@@ -116,6 +119,7 @@ impl Default for LogSettings {
             level: LogLevel::Info,
             access: AccessLog::All,
             subject: SubjectLog::Plain,
+            receipts: None,
         }
     }
 }
@@ -194,22 +198,11 @@ impl Telemetry {
             clock,
             subject_key,
         });
-        let dropped = Arc::downgrade(&shared);
-        shared.metrics.observe(
-            "countersign_dropped_log_lines_total",
-            "Log lines that were lost because the sink did not keep up, by kind.",
-            &["kind"],
-            Kind::Counter,
-            move || {
-                dropped
-                    .upgrade()
-                    .map_or_else(Vec::new, |shared| shared.queues.dropped.samples())
-            },
-        )?;
+        observe_writer(&shared)?;
         let queues = Arc::clone(&shared);
         let writer = std::thread::Builder::new()
             .name("log".to_owned())
-            .spawn(move || writer::run(&queues.queues, sink))
+            .spawn(move || writer::run(&queues.queues, sink, &queues.clock))
             .map_err(TelemetryError::Thread)?;
         let layer = events::EventLayer(Arc::clone(&shared));
         let telemetry = Self {
@@ -236,6 +229,7 @@ impl Telemetry {
             .store(settings.subject.code(), Ordering::Relaxed);
         let text = settings.format == LogFormat::Text;
         self.shared.queues.text.store(text, Ordering::Relaxed);
+        self.shared.queues.seal_with(settings.receipts.clone());
         // Call sites remember whether they are enabled. Where ours is the only subscriber they ask the thread's default
         // alone, which is another one while we start: they would all remember that nobody listens.
         tracing::dispatcher::with_default(
@@ -284,6 +278,33 @@ impl Telemetry {
     pub fn flush(&self) {
         self.shared.queues.flush();
     }
+}
+
+/// What is told of the writer.
+fn observe_writer(shared: &Arc<Shared>) -> Result<(), TelemetryError> {
+    let lines = Arc::downgrade(shared);
+    shared.metrics.observe(
+        "countersign_dropped_log_lines_total",
+        "Log lines that were lost because the sink did not keep up, by kind.",
+        &["kind"],
+        Kind::Counter,
+        move || {
+            let shared = lines.upgrade();
+            shared.map_or_else(Vec::new, |shared| shared.queues.dropped.samples())
+        },
+    )?;
+    let seals = Arc::downgrade(shared);
+    shared.metrics.observe(
+        "countersign_receipt_seals_total",
+        "Seals of the log, by outcome.",
+        &["outcome"],
+        Kind::Counter,
+        move || {
+            let shared = seals.upgrade();
+            shared.map_or_else(Vec::new, |shared| shared.queues.seals.samples())
+        },
+    )?;
+    Ok(())
 }
 
 impl Drop for Telemetry {

@@ -109,7 +109,7 @@ fn state(sources: Sources<'_>, config: &Config) -> AdminState {
         }),
         history: sources.history,
         explainer: Box::new(move || explainer(&live.load())),
-        jwks: Box::new(move || jwks.0.load().identity.jwks(jwks.1.now().unix)),
+        jwks: Box::new(move || jwks.0.load().jwks(jwks.1.now().unix)),
     }
 }
 

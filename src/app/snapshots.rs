@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
@@ -10,7 +11,7 @@ use crate::authn::{Issuer, Issuers, KeyCell, Reviewer, Trust};
 use crate::clock::UnixTime;
 use crate::config::{Config, VerifierSettings};
 use crate::credential::CredentialCell;
-use crate::identity::Identity;
+use crate::identity::{Identity, SigningKeys};
 use crate::listener::{ListenAddress, ListenerSettings, OutboundSettings, server_config};
 use crate::proxy::{Answers, Cors, ResourceMetadata, Schemes};
 use crate::request::{self, Authority, RequestRules, ReservedNames};
@@ -81,10 +82,25 @@ pub(super) fn build(
         issuers: Issuers::new(issuers),
         policy: config.policy.at(generation),
         identity,
+        receipt_keys: receipt_keys(&config, previous, now),
         listeners,
         answers: Answers::compile(&config.answers),
         config,
     })
+}
+
+/// What signs receipts, and what did: published for as long as the process runs, since nobody can know when its log is read.
+fn receipt_keys(
+    config: &Config,
+    previous: Option<&Snapshot>,
+    now: UnixTime,
+) -> Option<SigningKeys> {
+    let own = config.log.receipts.as_ref().map(|own| own.keys.clone());
+    let before = previous.and_then(|previous| previous.receipt_keys.as_ref());
+    match (own, before) {
+        (Some(own), Some(before)) => Some(SigningKeys::rotated(before, own, now, Duration::MAX)),
+        (own, before) => own.or_else(|| before.cloned()),
+    }
 }
 
 fn listener(

@@ -11,7 +11,7 @@ use crate::identity::{SigningAlgorithm, SigningKey, SigningKeyError, generate_te
 #[cfg(test)]
 mod tests;
 
-/// Makes a key for `identity.assertion.key` or `identity.signature.key`.
+/// Makes a key for `identity.assertion.key`, `identity.signature.key` or `log.receipts.key`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
 Example:

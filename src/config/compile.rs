@@ -96,6 +96,7 @@ pub(crate) fn compile(
     let probes = admin::probes(&root);
     unused_issuers(&root, &mut scope);
     listeners.extend(outbound::compile(&root, &mut scope));
+    let log = telemetry::log(&root, &mut scope);
     let otlp = telemetry::otlp(&root, scope.report);
     own_addresses(&root, &listeners, &mut scope);
     sentinel(&root, tree, scope.report);
@@ -114,7 +115,7 @@ pub(crate) fn compile(
         policy: Arc::new(policy),
         limits: limits.clone(),
         answers,
-        log: admin::log(&root),
+        log,
         otlp,
         drain: drain(&root),
         files: Vec::new(),

@@ -31,7 +31,7 @@ pub(crate) use issuers::{CLAIM_MAPPINGS, DPOP, ISSUER, JWKS};
 pub(crate) use outbound::OUTBOUND;
 pub(crate) use policy::{ACTOR, ALTERNATIVE, CALLER_BLOCK, CERTIFICATE};
 pub(crate) use reviews::{INTROSPECTION, OWN_TOKEN, TOKEN_REVIEW, VERIFY};
-pub(crate) use root::{ADMIN, DRAIN, LOG, OTLP, PROBES, ROOT, TELEMETRY};
+pub(crate) use root::{ADMIN, DRAIN, LOG, OTLP, PROBES, RECEIPTS, ROOT, TELEMETRY};
 pub(crate) use routes::{ACTOR_TOKEN, RATE_LIMIT, ROUTE, ROUTE_LIMITS, ROUTE_TIMEOUTS};
 
 use policy::ANSWERS_NAME;

@@ -11,6 +11,9 @@ use std::time::Duration;
 use super::ring::{Producer, Ring};
 use super::text;
 use crate::app::LogSink;
+use crate::clock::Clock;
+use crate::identity::SigningFailed;
+use crate::receipts::{Chain, Moment, ReceiptSettings};
 
 /// While lines keep coming, they are collected for this long: one write for many, and no wake-up per request.
 const COLLECT: Duration = Duration::from_millis(5);
@@ -34,17 +37,50 @@ pub(super) struct DroppedLines {
 
 impl DroppedLines {
     pub(super) fn samples(&self) -> Vec<super::Sampled> {
-        let read = |count: &AtomicU64| {
-            f64::from(u32::try_from(count.load(Ordering::Relaxed)).unwrap_or(u32::MAX))
-        };
-        [
+        samples([
             ("allowed", &self.allowed),
             ("refused", &self.refused),
             ("event", &self.events),
-        ]
+        ])
+    }
+
+    fn all(&self) -> u64 {
+        [&self.allowed, &self.refused, &self.events]
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum()
+    }
+}
+
+/// Seals of receipts.
+#[derive(Debug, Default)]
+pub(super) struct Seals {
+    signed: AtomicU64,
+    /// The crypto library failed; it is tried again.
+    failed: AtomicU64,
+}
+
+impl Seals {
+    pub(super) fn samples(&self) -> Vec<super::Sampled> {
+        samples([("signed", &self.signed), ("failed", &self.failed)])
+    }
+
+    fn count<T>(&self, sealed: &Result<T, SigningFailed>) {
+        let count = match sealed {
+            Ok(_) => &self.signed,
+            Err(_) => &self.failed,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn samples<const N: usize>(counts: [(&str, &AtomicU64); N]) -> Vec<super::Sampled> {
+    let read = |count: &AtomicU64| {
+        f64::from(u32::try_from(count.load(Ordering::Relaxed)).unwrap_or(u32::MAX))
+    };
+    counts
         .map(|(kind, count)| (vec![kind.to_owned()], read(count)))
         .into()
-    }
 }
 
 /// What the queues, the threads that fill them and the writer share.
@@ -59,6 +95,7 @@ pub(super) struct Queues {
     /// Lines for people instead of JSON.
     pub(super) text: AtomicBool,
     pub(super) dropped: DroppedLines,
+    pub(super) seals: Seals,
 }
 
 #[derive(Debug, Default)]
@@ -66,6 +103,8 @@ struct Events {
     lines: Vec<Vec<u8>>,
     bytes: usize,
     flushes: Vec<SyncSender<()>>,
+    /// Receipts are to be made so from here on, or no longer.
+    receipts: Option<Option<Arc<ReceiptSettings>>>,
 }
 
 /// A poisoned lock only means that a thread panicked between two pushes; lines are whole either way.
@@ -92,6 +131,12 @@ impl Queues {
             events.bytes += line.len();
             events.lines.push(line);
         }
+        self.poke();
+    }
+
+    /// Makes receipts so from the next line on.
+    pub(super) fn seal_with(&self, receipts: Option<Arc<ReceiptSettings>>) {
+        lock(&self.events).receipts = Some(receipts);
         self.poke();
     }
 
@@ -140,45 +185,50 @@ impl Queues {
         recent.push_back(String::from_utf8_lossy(line).into_owned());
     }
 
-    fn sleep(&self) {
+    fn sleep(&self, longest: Option<Duration>) {
         self.asleep.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let idle = !self.stop.load(Ordering::Acquire)
             && lock(&self.rings).iter().all(|ring| ring.is_empty())
             && {
                 let events = lock(&self.events);
-                events.lines.is_empty() && events.flushes.is_empty()
+                events.lines.is_empty() && events.flushes.is_empty() && events.receipts.is_none()
             };
-        if idle {
-            std::thread::park();
+        match longest {
+            _ if !idle => {}
+            None => std::thread::park(),
+            Some(longest) => std::thread::park_timeout(longest),
         }
         self.asleep.store(false, Ordering::Relaxed);
     }
 }
 
 /// Runs until the queues are stopped and empty.
-pub(super) fn run(queues: &Queues, sink: LogSink) {
+pub(super) fn run(queues: &Queues, sink: LogSink, clock: &Clock) {
     // Set before the first line can be waited for: `poke` finds the flag `asleep` only after this.
     drop(queues.writer.set(std::thread::current()));
-    let mut out = Output::new(sink);
+    let mut out = Output::new(queues, sink, clock);
     loop {
         let stopping = queues.stop.load(Ordering::Acquire);
         if pass(queues, &mut out) {
             std::thread::park_timeout(COLLECT);
         } else if stopping {
-            return;
+            return out.end();
         } else {
-            queues.sleep();
+            queues.sleep(out.patience());
         }
     }
 }
 
 /// Writes what is queued; whether there was something.
-fn pass(queues: &Queues, out: &mut Output) -> bool {
+fn pass(queues: &Queues, out: &mut Output<'_>) -> bool {
     out.text = queues.text.load(Ordering::Relaxed);
     let events = std::mem::take(&mut *lock(&queues.events));
     let rings: Vec<_> = lock(&queues.rings).iter().map(Arc::clone).collect();
     let mut any = !events.lines.is_empty() || !events.flushes.is_empty();
+    if let Some(receipts) = events.receipts {
+        out.seal_with(receipts);
+    }
     for line in &events.lines {
         out.line(line);
     }
@@ -193,6 +243,7 @@ fn pass(queues: &Queues, out: &mut Output) -> bool {
         }
     }
     lock(&queues.rings).retain(|ring| !ring.is_done());
+    out.seal_if_due();
     out.flush();
     for done in events.flushes {
         let _: Result<(), _> = done.try_send(());
@@ -200,27 +251,125 @@ fn pass(queues: &Queues, out: &mut Output) -> bool {
     any
 }
 
-struct Output {
+struct Output<'q> {
     sink: LogSink,
     batch: Vec<u8>,
     text: bool,
     colour: bool,
+    /// As configured.
+    receipts: Option<Arc<ReceiptSettings>>,
+    chain: Option<Chain>,
+    /// A line with its receipt. Reused.
+    linked: Vec<u8>,
+    clock: &'q Clock,
+    dropped: &'q DroppedLines,
+    seals: &'q Seals,
 }
 
-impl Output {
-    fn new(sink: LogSink) -> Self {
+impl<'q> Output<'q> {
+    fn new(queues: &'q Queues, sink: LogSink, clock: &'q Clock) -> Self {
         let colour = matches!(sink, LogSink::Stdout) && std::io::stdout().is_terminal();
         Self {
             sink,
             batch: Vec::new(),
             text: false,
             colour,
+            receipts: None,
+            chain: None,
+            linked: Vec::new(),
+            clock,
+            dropped: &queues.dropped,
+            seals: &queues.seals,
         }
     }
 
     fn line(&mut self, line: &[u8]) {
+        if let Some(receipts) = self.receipts.clone() {
+            return self.linked_line(line, receipts);
+        }
         let text = self.text.then(|| text::render(line, self.colour)).flatten();
-        let line = text.as_deref().unwrap_or(line);
+        self.write(text.as_deref().unwrap_or(line));
+    }
+
+    /// A line with its receipt; before the first one a seal that begins the log.
+    fn linked_line(&mut self, line: &[u8], receipts: Arc<ReceiptSettings>) {
+        let mut linked = std::mem::take(&mut self.linked);
+        linked.clear();
+        if self.chain.is_none() {
+            let begun = Chain::begin(receipts, self.moment(), &mut linked);
+            self.seals.count(&begun);
+            self.chain = begun.ok();
+            self.write_if_any(&linked);
+            linked.clear();
+        }
+        let tick = self.clock.tick();
+        match &mut self.chain {
+            Some(chain) => chain.line(line, tick, &mut linked),
+            // Nothing random, or nothing signed: whoever verifies the log is told, and the next line tries again.
+            None => linked.extend_from_slice(line),
+        }
+        self.write(&linked);
+        self.linked = linked;
+        self.seal_if_due();
+    }
+
+    /// Goes on with these settings: a chain ends where there are none, and begins with the next line.
+    fn seal_with(&mut self, receipts: Option<Arc<ReceiptSettings>>) {
+        self.receipts = receipts;
+        match (&self.receipts, &mut self.chain) {
+            (Some(receipts), Some(chain)) => chain.follow(Arc::clone(receipts)),
+            (None, Some(_)) => self.end_chain(),
+            (_, None) => {}
+        }
+    }
+
+    fn seal_if_due(&mut self) {
+        let Some(chain) = &self.chain else { return };
+        if chain.is_due(self.clock.tick()) {
+            let moment = self.moment();
+            let mut seal = Vec::new();
+            if let Some(chain) = &mut self.chain {
+                self.seals.count(&chain.checkpoint(moment, &mut seal));
+            }
+            self.write_if_any(&seal);
+        }
+    }
+
+    fn end_chain(&mut self) {
+        if let Some(chain) = self.chain.take() {
+            let mut seal = Vec::new();
+            self.seals.count(&chain.end(self.moment(), &mut seal));
+            self.write_if_any(&seal);
+        }
+    }
+
+    /// How long the writer may sleep although nothing comes.
+    fn patience(&self) -> Option<Duration> {
+        // A seal that failed is tried again, and not at once.
+        const LEAST: Duration = Duration::from_millis(100);
+        let wait = self.chain.as_ref()?.wait(self.clock.tick())?;
+        Some(wait.max(LEAST))
+    }
+
+    fn moment(&self) -> Moment {
+        Moment {
+            wall: self.clock.wall(),
+            dropped: self.dropped.all(),
+        }
+    }
+
+    fn end(mut self) {
+        self.end_chain();
+        self.flush();
+    }
+
+    fn write_if_any(&mut self, line: &[u8]) {
+        if !line.is_empty() {
+            self.write(line);
+        }
+    }
+
+    fn write(&mut self, line: &[u8]) {
         match &self.sink {
             LogSink::Stdout => {
                 self.batch.extend_from_slice(line);

@@ -72,6 +72,8 @@ mod purity;
 #[cfg(test)]
 mod real_idp;
 #[cfg(test)]
+mod receipts;
+#[cfg(test)]
 mod reviews;
 #[cfg(test)]
 mod smartem;

@@ -1,12 +1,11 @@
-//! `admin`, `probes` and `log`.
+//! `admin` and `probes`.
 
 use super::Scope;
 use crate::admin::{AdminSettings, Probe, ProbesSettings};
 use crate::config::Code;
 use crate::config::scalar;
-use crate::config::schema::{ADMIN, LOG, PROBES};
+use crate::config::schema::{ADMIN, PROBES};
 use crate::config::view::View;
-use crate::telemetry::{AccessLog, LogFormat, LogLevel, LogSettings, SubjectLog};
 
 /// `admin`.
 pub(super) fn admin(root: &View<'_>, scope: &mut Scope<'_>) -> Option<AdminSettings> {
@@ -51,34 +50,4 @@ pub(super) fn probes(root: &View<'_>) -> Option<ProbesSettings> {
         })
         .collect();
     Some(ProbesSettings { listen, serve })
-}
-
-/// `log`.
-pub(super) fn log(root: &View<'_>) -> LogSettings {
-    log_of(&root.sub("log", &LOG))
-}
-
-fn log_of(view: &View<'_>) -> LogSettings {
-    LogSettings {
-        format: match view.text("format") {
-            Some("text") => LogFormat::Text,
-            _ => LogFormat::Json,
-        },
-        level: match view.text("level") {
-            Some("error") => LogLevel::Error,
-            Some("warn") => LogLevel::Warn,
-            Some("debug") => LogLevel::Debug,
-            Some("trace") => LogLevel::Trace,
-            _ => LogLevel::Info,
-        },
-        access: match view.text("access") {
-            Some("denied") => AccessLog::Denied,
-            Some("none") => AccessLog::None,
-            _ => AccessLog::All,
-        },
-        subject: match view.text("subject") {
-            Some("hash") => SubjectLog::Hash,
-            _ => SubjectLog::Plain,
-        },
-    }
 }

@@ -192,9 +192,18 @@ fn key(view: &View<'_>, local: bool, scope: &mut Scope<'_>) -> Option<KeySetting
         }
         return Some(KeySettings::Generated);
     };
+    configured(node, algorithm, scope).map(|keys| KeySettings::Configured(Arc::new(keys)))
+}
+
+/// The keys that `key` names.
+pub(super) fn configured(
+    node: &Node,
+    algorithm: Option<SigningAlgorithm>,
+    scope: &mut Scope<'_>,
+) -> Option<SigningKeys> {
     let secret = secret(node, scope)?;
     match SigningKeys::parse(&secret, algorithm) {
-        Ok(keys) => Some(KeySettings::Configured(Arc::new(keys))),
+        Ok(keys) => Some(keys),
         Err(error) => {
             let what = secret.file().map_or_else(
                 || "the secret".to_owned(),

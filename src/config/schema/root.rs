@@ -4,7 +4,7 @@ use super::Need::{Default, Optional, Required, Unless};
 use super::common::{DAY, FLAG, HOUR, K, M};
 use super::{
     ANSWERS, Block, CALLER_BLOCK, CREDENTIAL, Format, IDENTITY, INBOUND, ISSUER, Key, OUTBOUND,
-    ROUTE, Shape,
+    ROUTE, SIGNING_KEY, Shape,
 };
 
 /// The document.
@@ -245,6 +245,48 @@ pub(crate) static LOG: Block = Block {
             Default("plain"),
             "How subjects are written: as they are, or as a keyed hash that is the same within one process.",
             "hash",
+        ),
+        Key::new(
+            "receipts",
+            &Shape::Block(&RECEIPTS),
+            Optional,
+            "Decision receipts: lines are chained and sealed, so that an auditor can tell that none was removed or altered. Not with `format: text`.",
+            "{key: {file: /etc/countersign/receipts.pem}}",
+        ),
+    ],
+};
+
+/// `receipts`.
+pub(crate) static RECEIPTS: Block = Block {
+    name: "receipts",
+    doc: "Decision receipts: `countersign receipts verify` reads them. See docs/decision-record.md.",
+    keys: &[
+        Key::new(
+            "key",
+            &Shape::Block(&SIGNING_KEY),
+            Required,
+            "What seals: a key pair, since whoever verifies with a shared secret could write as well. Published at /.well-known/jwks.json.",
+            "{file: /etc/countersign/receipts.pem}",
+        ),
+        Key::new(
+            "lines",
+            &Shape::Number {
+                least: 1,
+                most: 1_000_000,
+            },
+            Default("1000"),
+            "Most lines between two seals.",
+            "100",
+        ),
+        Key::new(
+            "every",
+            &Shape::Text(Format::Duration {
+                least: 1000,
+                most: DAY,
+            }),
+            Default("10s"),
+            "Most time from a line to the seal after it.",
+            "1m",
         ),
     ],
 };

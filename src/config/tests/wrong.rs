@@ -726,3 +726,67 @@ fn private_keys_among_pinned_ones_are_a_warning() {
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("has a private key in it"));
 }
+
+#[test]
+fn receipts_need_a_key_pair_and_json() {
+    let place = Place::new();
+    place.secret("shared", "0123456789abcdef0123456789abcdef");
+    let receipts = |rest: &str| and(&format!("log: {{{rest}}}"));
+    let mut all = vec![
+        (receipts("receipts: {}"), "`key` is missing"),
+        (
+            receipts("receipts: {key: assertion.pem}"),
+            "log.receipts.key",
+        ),
+        (
+            receipts("receipts: {key: {}}"),
+            "takes one of `file` and `secret`",
+        ),
+        (
+            receipts("receipts: {key: {file: nowhere.pem}}"),
+            "nowhere.pem: no such file",
+        ),
+        (
+            receipts("receipts: {key: {file: tls.crt}}"),
+            "holds no private key",
+        ),
+        (
+            receipts("receipts: {key: {file: shared}}"),
+            "is a shared secret",
+        ),
+        (
+            receipts("format: text, receipts: {key: {file: assertion.pem}}"),
+            "log.receipts: receipts are about the bytes of JSON lines, and `format` is `text`",
+        ),
+    ];
+    for (key, wrong) in [
+        ("lines: 0", "lines"),
+        ("every: 10ms", "every"),
+        ("evry: 1s", "`evry`"),
+    ] {
+        all.push((
+            receipts(&format!(
+                "receipts: {{key: {{file: assertion.pem}}, {key}}}"
+            )),
+            wrong,
+        ));
+    }
+    for (text, wrong) in all {
+        let problems = place.problems(&text);
+        let errors = problems
+            .iter()
+            .filter(|problem| !problem.contains(": warning: "));
+        assert!(
+            errors.clone().any(|problem| problem.contains(wrong)),
+            "{text}{problems:?}"
+        );
+        assert_eq!(errors.count(), 1, "{problems:?}");
+    }
+    let config = place
+        .load(&receipts(
+            "receipts: {key: {file: assertion.pem}, every: 1m}",
+        ))
+        .unwrap();
+    let own = config.log.receipts.unwrap();
+    assert_eq!((own.lines, own.every), (1000, Duration::from_secs(60)));
+}
