@@ -4,6 +4,7 @@ mod check;
 mod demo;
 pub(crate) mod diff;
 mod explain;
+mod import;
 mod inject;
 pub mod keygen;
 mod learn;
@@ -53,6 +54,7 @@ enum Command {
     Check(check::Arguments),
     Explain(Box<explain::Arguments>),
     Test(test::Arguments),
+    Import(import::Arguments),
     Learn(learn::Arguments),
     Replay(replay::Arguments),
     Diff(diff::Arguments),
@@ -80,6 +82,7 @@ pub fn run() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Test(arguments) => test::run(&arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Learn(arguments) => learn::run(arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Diff(arguments) => diff::run(&arguments),

@@ -21,6 +21,7 @@ mod tests;
 mod view;
 pub mod watch;
 mod workers;
+pub(crate) mod written;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -45,9 +46,9 @@ pub(crate) use scalar::upstream;
 pub use watch::Watcher;
 
 pub(crate) use files::read_whole as read_secret_file;
-pub(crate) use node::{Entry, Node, Value};
+pub(crate) use node::{Entry, Kind, Node, Scalar, Value, item_path, key_path};
 pub(crate) use problem::{Place, Report};
-pub(crate) use scalar::date;
+pub(crate) use scalar::{date, scope};
 pub(crate) use shape::is_method_table;
 pub(crate) use view::View;
 
@@ -156,11 +157,17 @@ pub(crate) fn as_written(path: &Path) -> Result<(String, Node), Problems> {
     }
 }
 
+/// Reads YAML of others: located and plain, but keys may be numbers, and nesting deeper than in documents of ours.
+pub(crate) fn foreign_yaml(text: &str, report: &mut Report) -> Option<Node> {
+    report.stage(Code::Syntax);
+    parse::parse_foreign(text, report).filter(|_| !report.has_errors())
+}
+
 /// Whether a plain scalar with this text is that text, to YAML 1.2 and to what else reads YAML (`yes` is a boolean of 1.1).
 pub(crate) fn is_plain_text(text: &str) -> bool {
     const BOOLEANS: [&str; 6] = ["y", "yes", "n", "no", "on", "off"];
     let lower = text.to_ascii_lowercase();
-    parse::resolve(text) == node::Kind::Text && !BOOLEANS.contains(&lower.as_str())
+    parse::resolve(text) == Kind::Text && !BOOLEANS.contains(&lower.as_str())
 }
 
 fn as_text<'b>(path: &Path, bytes: &'b [u8]) -> Result<&'b str, Problems> {

@@ -17,7 +17,6 @@ mod questions;
 mod segments;
 #[cfg(test)]
 mod tests;
-mod text;
 mod tree;
 mod write;
 

@@ -28,8 +28,8 @@
 //!
 //! The pure core (`request`, `authn`, `authz`, `identity`, `rejection`) does no I/O, knows no async and reads no clock.
 //! Around it: `listener`, `proxy`, `upstream` (the data path), `jwks` (keys), `review` (verdicts that are asked for), `credential` (access tokens), `config` (document
-//! to snapshot), `admin`, `telemetry`, and `app` which wires them. Apart from requests, `explain`, `learn` and `replay` are about policies that nobody
-//! enforces yet, and `receipts` about logs that nobody may alter. What only Unix has is in `platform`, with a portable twin.
+//! to snapshot), `admin`, `telemetry`, and `app` which wires them. Apart from requests, `explain`, `learn`, `replay` and `openapi` are about policies
+//! that nobody enforces yet, and `receipts` about logs that nobody may alter. What only Unix has is in `platform`, with a portable twin.
 
 #[macro_use]
 pub mod failpoint;
@@ -58,6 +58,7 @@ pub mod jwks;
 pub mod learn;
 pub mod listener;
 pub mod net;
+pub mod openapi;
 mod platform;
 pub mod proxy;
 pub mod receipts;

@@ -245,6 +245,12 @@ impl HostPattern {
         }
     }
 
+    /// A host that it matches.
+    pub(super) fn example(&self) -> String {
+        let label = if self.wildcard { "x" } else { "" };
+        format!("{label}{}", self.name)
+    }
+
     /// Orders hosts that can match one request: a name before wildcards, a longer wildcard before a shorter one.
     pub(super) fn specificity(&self) -> usize {
         if self.wildcard {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::access::Access;
 use super::check::RouteError;
 use super::condition::Alternative;
+use super::pattern::{HostPattern, PathPattern};
 use super::ramp::{ObservedCaller, ObservedCallers};
 use super::rate_limit::RateLimits;
 use super::route::{Route, RouteSettings};
@@ -120,6 +121,27 @@ impl Policy {
         self.alternatives_of(listener)
             .map(|alternative| &*alternative.issuer)
             .collect()
+    }
+
+    /// The routes that own requests for a path, given as its decoded segments with a last empty one for a slash at the end: one
+    /// for each listener and each host that routes tell apart, with the pattern that matched.
+    pub(crate) fn owners(&self, path: &[&str]) -> Vec<(Arc<Route>, PathPattern)> {
+        let hosts = self.routes.iter().flat_map(|route| &route.settings().hosts);
+        let hosts: BTreeSet<String> = hosts.map(HostPattern::example).collect();
+        let hosts = || hosts.iter().map(String::as_str).chain([""]);
+        let mut owners: Vec<(Arc<Route>, PathPattern)> = Vec::new();
+        for listener in self.listeners.iter() {
+            for hit in hosts().filter_map(|host| listener.table.find(path, host)) {
+                let pattern = hit.route.settings().paths.get(usize::from(hit.path));
+                let known = owners
+                    .iter()
+                    .any(|(route, _)| Arc::ptr_eq(route, hit.route));
+                if let (Some(pattern), false) = (pattern, known) {
+                    owners.push((Arc::clone(hit.route), pattern.clone()));
+                }
+            }
+        }
+        owners
     }
 
     pub(super) fn listener(&self, name: &str) -> Option<&ListenerPolicy> {

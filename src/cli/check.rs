@@ -1,6 +1,7 @@
 //! `countersign check`.
 
 mod github;
+mod openapi;
 mod sarif;
 
 use std::path::{Path, PathBuf};
@@ -10,24 +11,34 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use super::output;
-use super::{BAD_CONFIGURATION, show};
+use super::{BAD_CONFIGURATION, default_config, show};
 use crate::config::{self, Config, Look, Problems, VerifierSettings};
 use crate::telemetry::json::visible;
+use openapi::Against;
 
 /// Report everything that is wrong with configuration files
 ///
 /// Reads a file and every file it names exactly as `run` does. An error is what `run` refuses, too; a warning is what
-/// somebody should look at. Each has a code, of which docs/policy.md tells the meaning and the remedy. Exits with 0, with 64
-/// when a file may not be used or, with --deny-warnings, has a warning, and with 2 when the command line is wrong.
+/// somebody should look at. Each has a code, of which docs/policy.md tells the meaning and the remedy. With --openapi, routes are
+/// held against the operations of an OpenAPI document. Exits with 0, with 64 when a file may not be used or, with
+/// --deny-warnings, has a warning, and with 2 when the command line is wrong.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign check countersign.yaml
   countersign check --deny-warnings --output github *.yaml
+  countersign check --openapi openapi.json countersign.yaml
   countersign check --output sarif countersign.yaml > countersign.sarif")]
 pub(super) struct Arguments {
     /// Configuration files.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "openapi", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Name operations of this OpenAPI document that no route covers, or that ask for more than their route, and routes behind
+    /// which there is no operation. For one configuration: $COUNTERSIGN_CONFIG where none is named.
+    #[arg(long, value_name = "OPENAPI")]
+    openapi: Option<PathBuf>,
+    /// The path that all operations are below, in the place of those of the document's `servers`; `/` for none.
+    #[arg(long, value_name = "PATH", requires = "openapi")]
+    prefix: Option<String>,
     /// Treat warnings as errors.
     #[arg(long)]
     deny_warnings: bool,
@@ -55,31 +66,51 @@ type Checked<'a> = (&'a Path, Result<Config, Problems>);
 
 /// Reports.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let files = arguments.files.iter();
-    let checked: Vec<Checked<'_>> = files
+    let default = [default_config()];
+    let files = match arguments.files.as_slice() {
+        [] => default.as_slice(),
+        named => named,
+    };
+    let mut checked: Vec<Checked<'_>> = files
+        .iter()
         .map(|file| (file.as_path(), config::load(file, None)))
         .collect();
+    let against = match against(arguments, &mut checked) {
+        Ok(against) => against,
+        Err(why) => {
+            output::err(&format!("countersign: {}\n", visible(&why)));
+            return ExitCode::from(2);
+        }
+    };
     let accepted = |result: &Result<Config, Problems>| match result {
         Ok(config) => config.warnings.is_empty() || !arguments.deny_warnings,
         Err(_) => false,
     };
-    let valid = checked.iter().all(|(_, result)| accepted(result));
+    let fits = against
+        .as_ref()
+        .is_none_or(|against| against.accepted(arguments.deny_warnings));
+    let valid = fits && checked.iter().all(|(_, result)| accepted(result));
+    let all = || {
+        let of_document = against.iter().map(|against| &against.problems);
+        checked.iter().map(problems).chain(of_document)
+    };
     match arguments.output {
         Format::Text => {
             for (file, result) in &checked {
                 text(file, result, accepted(result));
             }
+            if let Some(against) = &against {
+                told(against, fits);
+            }
         }
         Format::Json => {
-            let documents: Vec<_> = checked.iter().map(document).collect();
+            let mut documents: Vec<_> = checked.iter().map(document).collect();
+            documents.extend(against.as_ref().map(openapi_document));
             output::json(&json!({"valid": valid, "files": documents}));
         }
-        Format::Sarif => output::json(&sarif::log(checked.iter().map(problems))),
+        Format::Sarif => output::json(&sarif::log(all())),
         Format::Github => {
-            checked
-                .iter()
-                .map(problems)
-                .for_each(|own| output::out(&github::commands(own)));
+            all().for_each(|own| output::out(&github::commands(own)));
         }
     }
     if valid {
@@ -87,6 +118,20 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     } else {
         ExitCode::from(BAD_CONFIGURATION)
     }
+}
+
+/// Holds the configuration against the OpenAPI document, where there is one.
+fn against<'a>(
+    arguments: &'a Arguments,
+    checked: &mut [Checked<'_>],
+) -> Result<Option<Against<'a>>, String> {
+    let Some(file) = &arguments.openapi else {
+        return Ok(None);
+    };
+    let [(config_file, config)] = checked else {
+        return Err("--openapi is about one configuration".to_owned());
+    };
+    Against::new(file, arguments.prefix.as_deref(), config_file, config).map(Some)
 }
 
 fn problems<'a>((_, result): &'a Checked<'_>) -> &'a Problems {
@@ -106,6 +151,32 @@ fn document(checked: &Checked<'_>) -> serde_json::Value {
         "warnings": problems.len().saturating_sub(problems.errors()),
         "problems": problems.to_json(),
     })
+}
+
+fn openapi_document(against: &Against<'_>) -> serde_json::Value {
+    let errors = against.problems.errors();
+    json!({
+        "file": against.file.display().to_string(),
+        "valid": against.operations.is_some(),
+        "operations": against.operations,
+        "errors": errors,
+        "warnings": against.problems.len().saturating_sub(errors),
+        "problems": against.problems.to_json(),
+    })
+}
+
+/// What was found in the OpenAPI document, for people.
+fn told(against: &Against<'_>, fits: bool) {
+    let Some(operations) = against.operations.filter(|_| fits) else {
+        return output::err(&report(&against.problems));
+    };
+    output::err(&against.problems.render_in(look()));
+    output::out(&format!(
+        "{}: ok, {}, {}\n",
+        visible(&against.file.display().to_string()),
+        count(operations, "operation"),
+        count(against.problems.len(), "warning")
+    ));
 }
 
 fn text(file: &Path, result: &Result<Config, Problems>, accepted: bool) {

@@ -75,6 +75,14 @@ pub enum Code {
     Exposed,
     /// A resource identifier that clients may refuse.
     ResourceIdentifier,
+    /// An operation of an OpenAPI document that no route lets pass.
+    OperationUncovered,
+    /// Operations that a wide route decides, and no route of their own.
+    OperationCatchAll,
+    /// An operation whose route asks for less than its document.
+    OperationOpen,
+    /// A route that no operation is behind.
+    RouteWithoutOperation,
 }
 
 /// What is told about a kind: its word, its severity, what it is about, what to do.
@@ -82,7 +90,7 @@ type Told = (&'static str, Severity, &'static str, &'static str);
 
 impl Code {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 39] = [
         Self::Syntax,
         Self::Substitution,
         Self::UnknownKey,
@@ -118,6 +126,10 @@ impl Code {
         Self::TrustsEverybody,
         Self::Exposed,
         Self::ResourceIdentifier,
+        Self::OperationUncovered,
+        Self::OperationCatchAll,
+        Self::OperationOpen,
+        Self::RouteWithoutOperation,
     ];
 
     /// The word for it.
@@ -172,6 +184,10 @@ impl Code {
             | Self::UnknownScope
             | Self::WildcardAccount
             | Self::ConditionWithoutEffect => self.told_of_doubts(),
+            Self::OperationUncovered
+            | Self::OperationCatchAll
+            | Self::OperationOpen
+            | Self::RouteWithoutOperation => self.told_of_operations(),
             _ => self.told_of_settings(),
         }
     }
@@ -402,6 +418,35 @@ impl Code {
                 Severity::Warning,
                 "A resource identifier that is no https URL (RFC 9728 section 1.2): clients may refuse it.",
                 "Name the address that clients use.",
+            ),
+        }
+    }
+
+    const fn told_of_operations(self) -> Told {
+        match self {
+            Self::OperationUncovered => (
+                "operation-uncovered",
+                Severity::Warning,
+                "An operation of the OpenAPI document that no route lets pass: its callers are refused.",
+                "Write a route for it, or its method into its route; `allow: nobody` says that it is meant.",
+            ),
+            Self::OperationCatchAll => (
+                "operation-catch-all",
+                Severity::Warning,
+                "Operations of the OpenAPI document that only a wide route decides, which does not know them.",
+                "Give them routes of their own, as `countersign import` writes them.",
+            ),
+            Self::OperationOpen => (
+                "operation-open",
+                Severity::Warning,
+                "An operation whose route asks for less than the OpenAPI document: no token, or not its scopes.",
+                "Ask for what the document asks for, or correct the document.",
+            ),
+            _ => (
+                "route-without-operation",
+                Severity::Warning,
+                "A route that lets somebody pass where the OpenAPI document has no operation.",
+                "Remove it, or add the operation to the document.",
             ),
         }
     }

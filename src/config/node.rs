@@ -194,14 +194,21 @@ fn shorten(text: &str) -> String {
     format!("`{shown}`")
 }
 
+/// Longest path that goes on growing, in bytes: a document of others may be deep, and have long keys.
+const LONGEST_PATH: usize = 256;
+
 /// The path of a key below `parent`.
 pub(crate) fn key_path(parent: &str, key: &str) -> Box<str> {
+    if parent.len() > LONGEST_PATH {
+        return parent.into();
+    }
+    let key: String = key.chars().take(LONGEST_PATH).collect();
     let plain = !key.is_empty()
         && key
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
     let key = if plain {
-        key.to_owned()
+        key
     } else {
         format!("\"{}\"", key.escape_debug())
     };
@@ -214,5 +221,8 @@ pub(crate) fn key_path(parent: &str, key: &str) -> Box<str> {
 
 /// The path of an item below `parent`.
 pub(crate) fn item_path(parent: &str, index: usize) -> Box<str> {
+    if parent.len() > LONGEST_PATH {
+        return parent.into();
+    }
     format!("{parent}[{index}]").into()
 }

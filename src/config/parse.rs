@@ -1,5 +1,7 @@
 //! Text to located tree: one YAML document, plain data, nothing that two readers could take differently.
 
+use std::collections::HashMap;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 use super::node::{Entry, Kind, Node, Scalar, Value, item_path, key_path};
@@ -8,13 +10,42 @@ use super::problem::{Place, Report};
 /// Deepest nesting.
 const DEPTH: usize = 32;
 
+/// Deepest nesting of documents of others.
+const FOREIGN_DEPTH: usize = 128;
+
 /// Reads one document. Problems go to the report; `None` when there is no tree to go on with.
 pub(crate) fn parse(text: &str, report: &mut Report) -> Option<Node> {
+    read(text, report, Of::Ours)
+}
+
+/// The same for a document that is none of ours: keys may be what YAML takes for a number, and it may be deeper.
+pub(crate) fn parse_foreign(text: &str, report: &mut Report) -> Option<Node> {
+    read(text, report, Of::Others)
+}
+
+fn read(text: &str, report: &mut Report, of: Of) -> Option<Node> {
     let mut reader = Reader {
         parser: Parser::new_from_str(text),
         report,
+        of,
     };
     reader.document().unwrap_or_default()
+}
+
+/// Whose document it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Ours,
+    Others,
+}
+
+impl Of {
+    const fn depth(self) -> usize {
+        match self {
+            Self::Ours => DEPTH,
+            Self::Others => FOREIGN_DEPTH,
+        }
+    }
 }
 
 /// The text cannot be read any further; the reason is in the report.
@@ -23,6 +54,7 @@ struct Stop;
 struct Reader<'r, 'text> {
     parser: Parser<'text, StrInput<'text>>,
     report: &'r mut Report,
+    of: Of,
 }
 
 impl<'text> Reader<'_, 'text> {
@@ -91,9 +123,10 @@ impl<'text> Reader<'_, 'text> {
         depth: usize,
     ) -> Result<Node, Stop> {
         let at = place(span, path);
-        if depth > DEPTH {
+        let most = self.of.depth();
+        if depth > most {
             self.report
-                .error(&at, format!("nested deeper than {DEPTH} levels"));
+                .error(&at, format!("nested deeper than {most} levels"));
             return Err(Stop);
         }
         let value = match event {
@@ -171,6 +204,7 @@ impl<'text> Reader<'_, 'text> {
 
     fn map(&mut self, path: &str, depth: usize) -> Result<Vec<Entry>, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
+        let mut lines: HashMap<String, usize> = HashMap::new();
         loop {
             let (event, span) = self.next(path)?;
             if matches!(event, Event::MappingEnd) {
@@ -186,14 +220,14 @@ impl<'text> Reader<'_, 'text> {
                 value.at = key_at.clone();
             }
             let Some(key) = key else { continue };
-            if let Some(first) = entries.iter().find(|entry| entry.key == key) {
-                let line = first.key_at.line;
+            if let Some(line) = lines.get(&key) {
                 self.report.error(
                     &key_at,
                     format!("`{key}` is given twice; the first is at line {line}"),
                 );
                 continue;
             }
+            lines.insert(key.clone(), key_at.line);
             entries.push(Entry { key, key_at, value });
         }
     }
@@ -225,6 +259,9 @@ impl<'text> Reader<'_, 'text> {
                 "write the keys out",
             );
             return Ok(None);
+        }
+        if self.of == Of::Others {
+            return Ok(Some(key.text.to_string()));
         }
         if key.kind != Kind::Text {
             self.report.error_try(

@@ -71,6 +71,15 @@ impl Source {
         }
     }
 
+    /// A document that anybody may read: no line of it is hidden.
+    pub(crate) fn public(file: &Path, text: &str) -> Self {
+        Self {
+            file: Arc::from(file),
+            lines: text.lines().map(Box::from).collect(),
+            hidden: BTreeSet::new(),
+        }
+    }
+
     pub(crate) fn hide(&mut self, line: usize) {
         self.hidden.insert(line);
     }
@@ -109,6 +118,14 @@ impl Problems {
             severity: Severity::Error,
         };
         Self::new(source, vec![problem])
+    }
+
+    /// Takes in what was found in the same document later.
+    pub(crate) fn absorb(&mut self, later: Self) {
+        self.source.hidden.extend(later.source.hidden);
+        self.list.extend(later.list);
+        self.list
+            .sort_by_key(|problem| (problem.line, problem.column));
     }
 
     /// In the order of the text.

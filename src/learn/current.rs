@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::text;
 use super::tree::Template;
 use crate::authz::{PathPattern, PatternSegment};
+use crate::config::written as text;
 use crate::config::{self, Config, Node, Problems};
 
 /// Keys of a route that learning writes anew.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::current::Current;
 use super::parties::{Parties, Party};
-use super::text;
 use super::tree::{Part, Standing, Template, Use, UseKey};
+use crate::config::written as text;
 
 /// Fewer requests than these say little.
 const FEW: u64 = 10;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::current::Current;
-use super::text;
+use crate::config::written as text;
 use crate::decision_log::Record;
 
 /// Most parties that are told apart.

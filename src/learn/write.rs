@@ -6,8 +6,7 @@ use super::Figures;
 use super::current::Current;
 use super::draft::Route;
 use super::parties::{Parties, Party};
-use super::text;
-use crate::config::Entry;
+use crate::config::written as text;
 use crate::decision_log::{Counts, with_commas};
 use crate::telemetry::json::visible;
 
@@ -31,7 +30,8 @@ pub(super) fn document(whole: &Whole<'_>) -> String {
     let mut out = header(whole);
     let mut end = false;
     if let Some(current) = whole.current {
-        out.push_str(kept(current).trim_start_matches('\n'));
+        let kept = text::without(&current.text, &current.tree, &ANEW);
+        out.push_str(kept.trim_start_matches('\n'));
         end = current.tree.get("end").is_some();
         if !out.ends_with("\n\n") {
             out.push('\n');
@@ -80,54 +80,6 @@ fn header(whole: &Whole<'_>) -> String {
     }
     out.push('\n');
     out
-}
-
-/// The document as it is, without what is written anew.
-fn kept(current: &Current) -> String {
-    let entries = current.tree.entries();
-    if entries.iter().any(|entry| entry.key_at.column != 1) {
-        // A mapping in braces has no lines of its own.
-        let entries = entries.iter().filter(|entry| is_kept(entry));
-        let lines = entries.map(|entry| format!("{}: {}\n", entry.key, text::flow(&entry.value)));
-        return lines.collect();
-    }
-    let lines: Vec<&str> = current.text.lines().collect();
-    let is_remark = |at: usize| {
-        lines
-            .get(at)
-            .is_some_and(|line| line.trim().is_empty() || line.starts_with('#'))
-    };
-    // Remarks above a key are the key's.
-    let mut starts: Vec<usize> = entries
-        .iter()
-        .map(|entry| {
-            let mut at = entry.key_at.line.saturating_sub(1);
-            while at > 0 && is_remark(at - 1) {
-                at -= 1;
-            }
-            at
-        })
-        .collect();
-    let first = starts.first().copied().unwrap_or_default();
-    starts.push(lines.len());
-    let mut out = String::new();
-    let mut push = |from: usize, to: usize| {
-        for line in lines.get(from..to).unwrap_or_default() {
-            out.push_str(line);
-            out.push('\n');
-        }
-    };
-    push(0, first);
-    for (entry, span) in entries.iter().zip(starts.windows(2)) {
-        if let ([from, to], true) = (span, is_kept(entry)) {
-            push(*from, *to);
-        }
-    }
-    out
-}
-
-fn is_kept(entry: &Entry) -> bool {
-    !ANEW.contains(&entry.key.as_str())
 }
 
 /// Callers of the current policy, and those that were found.

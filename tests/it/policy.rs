@@ -4,6 +4,7 @@ mod check_command;
 mod diff_command;
 mod explain;
 mod explain_command;
+mod import;
 mod learn;
 mod listener;
 mod ramp;

@@ -1,10 +1,11 @@
-//! Pieces of YAML.
+//! Pieces of YAML for documents that the program writes.
 
-use crate::config::{Node, Value, is_plain_text};
+use super::is_plain_text;
+use super::node::{Entry, Node, Value};
 use crate::telemetry::json;
 
 /// A name of the configuration made of a text: letters, digits, `_`, `-` and `.`, at most 64.
-pub(super) fn name(text: &str) -> String {
+pub(crate) fn name(text: &str) -> String {
     let mut name: String = text
         .chars()
         .map(|c| match c {
@@ -21,7 +22,7 @@ pub(super) fn name(text: &str) -> String {
 }
 
 /// A text as a scalar: plain where that reads as the same text everywhere, else quoted.
-pub(super) fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let first = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '/';
     if text.starts_with(first) && text.chars().all(word) && is_plain_text(text) {
@@ -31,7 +32,7 @@ pub(super) fn scalar(text: &str) -> String {
 }
 
 /// A path as a scalar of a block: braces need no quotes there.
-pub(super) fn path(text: &str) -> String {
+pub(crate) fn path(text: &str) -> String {
     let plain =
         |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | '{' | '}' | '~');
     if text.chars().all(plain) {
@@ -42,14 +43,14 @@ pub(super) fn path(text: &str) -> String {
 }
 
 /// JSON's strings are YAML's double-quoted ones, and ours are escaped whatever a caller put into them.
-pub(super) fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let mut out = Vec::new();
     json::string(&mut out, text);
     String::from_utf8(out).unwrap_or_default()
 }
 
 /// A list on one line.
-pub(super) fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
+pub(crate) fn list<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
     let quoted: Vec<String> = texts.into_iter().map(scope).collect();
     format!("[{}]", quoted.join(", "))
 }
@@ -60,7 +61,7 @@ fn scope(text: &str) -> String {
 }
 
 /// A value as it stands in a document, on one line.
-pub(super) fn flow(node: &Node) -> String {
+pub(crate) fn flow(node: &Node) -> String {
     match &node.value {
         Value::List(items) => {
             let items: Vec<String> = items.iter().map(flow).collect();
@@ -77,4 +78,49 @@ pub(super) fn flow(node: &Node) -> String {
             None => node.plain(),
         },
     }
+}
+
+/// A document as it is written, without some of its keys and the remarks above them.
+pub(crate) fn without(text: &str, tree: &Node, keys: &[&str]) -> String {
+    let is_kept = |entry: &Entry| !keys.contains(&entry.key.as_str());
+    let entries = tree.entries();
+    if entries.iter().any(|entry| entry.key_at.column != 1) {
+        // A mapping in braces has no lines of its own.
+        let entries = entries.iter().filter(|entry| is_kept(entry));
+        let lines = entries.map(|entry| format!("{}: {}\n", entry.key, flow(&entry.value)));
+        return lines.collect();
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let is_remark = |at: usize| {
+        lines
+            .get(at)
+            .is_some_and(|line| line.trim().is_empty() || line.starts_with('#'))
+    };
+    // Remarks above a key are the key's.
+    let mut starts: Vec<usize> = entries
+        .iter()
+        .map(|entry| {
+            let mut at = entry.key_at.line.saturating_sub(1);
+            while at > 0 && is_remark(at - 1) {
+                at -= 1;
+            }
+            at
+        })
+        .collect();
+    let first = starts.first().copied().unwrap_or_default();
+    starts.push(lines.len());
+    let mut out = String::new();
+    let mut push = |from: usize, to: usize| {
+        for line in lines.get(from..to).unwrap_or_default() {
+            out.push_str(line);
+            out.push('\n');
+        }
+    };
+    push(0, first);
+    for (entry, span) in entries.iter().zip(starts.windows(2)) {
+        if let ([from, to], true) = (span, is_kept(entry)) {
+            push(*from, *to);
+        }
+    }
+    out
 }
