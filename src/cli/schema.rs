@@ -9,7 +9,9 @@ use crate::config::schema;
 
 /// Print the JSON Schema of the configuration, or its reference page
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  countersign schema > countersign.schema.json")]
+#[command(
+    after_help = "Example:\n  countersign schema > countersign.schema.json\n\nIn the first line of a configuration beside it, for editors with the YAML language server:\n  # yaml-language-server: $schema=countersign.schema.json"
+)]
 pub(super) struct Arguments {
     /// What is printed.
     #[arg(long, value_enum, default_value_t)]

@@ -34,6 +34,8 @@ mod differential;
 #[cfg(test)]
 mod docs;
 #[cfg(test)]
+mod editors;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod exposure;

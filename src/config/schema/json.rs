@@ -71,6 +71,10 @@ fn property(key: &Key, definitions: &mut Definitions) -> Value {
         _ => Map::new(),
     };
     out.insert("description".to_owned(), json!(key.doc));
+    // Examples are written as they would stand in the document.
+    if let Ok(example) = serde_yaml::from_str::<Value>(key.example) {
+        out.insert("examples".to_owned(), json!([example]));
+    }
     if let Need::Default(default) = key.need {
         out.insert("default".to_owned(), default_value(key.shape, default));
     }
@@ -87,6 +91,7 @@ fn default_value(shape: &Shape, text: &str) -> Value {
             .parse::<f64>()
             .map_or_else(|_| json!(text), |n| json!(n)),
         Shape::List(_) | Shape::ListOrNone(_) => text.split(", ").collect(),
+        Shape::Either([first, ..]) if matches!(first, Shape::Flag) => default_value(first, text),
         Shape::Either(shapes) if text.parse::<u64>().is_ok() => shapes
             .first()
             .map_or_else(|| json!(text), |shape| default_value(shape, text)),

@@ -1,7 +1,7 @@
 //! The schema against documents and code.
 
 use super::*;
-use crate::config::schema::{Block, Key, ROOT, Shape};
+use crate::config::schema::{Block, Key, Need, ROOT, Shape};
 
 /// Every block of the schema, once.
 fn blocks() -> Vec<&'static Block> {
@@ -151,6 +151,61 @@ fn the_json_schema_defines_what_it_refers_to() {
         schema["$defs"]["limits"]["properties"]["headers"]["default"],
         100
     );
+}
+
+#[test]
+fn every_key_of_the_json_schema_has_a_description_an_example_and_its_default() {
+    let document = schema::json_schema();
+    let definitions = document["$defs"].as_object().unwrap();
+    let of_block = |block: &Block| {
+        let made = definitions.get(block.name).unwrap_or(&document);
+        made["properties"].as_object().unwrap()
+    };
+    let mut seen = 0;
+    for block in blocks() {
+        let properties = of_block(block);
+        assert_eq!(properties.len(), block.keys.len(), "{}", block.name);
+        for key in block.keys {
+            let at = format!("{}.{}", block.name, key.name);
+            let property = &properties[key.name];
+            assert_eq!(property["description"], key.doc, "{at}");
+            assert_eq!(
+                property["examples"].as_array().map(Vec::len),
+                Some(1),
+                "{at}"
+            );
+            let defaults = matches!(key.need, Need::Default(_));
+            assert_eq!(property.get("default").is_some(), defaults, "{at}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 150, "{seen}");
+}
+
+/// What editors of the examples complete and check by.
+#[test]
+fn the_schema_beside_the_examples_is_the_generated_one_and_they_name_it() {
+    let folder = repository().join("config");
+    let committed = fs::read_to_string(folder.join("countersign.schema.json")).unwrap();
+    assert!(
+        committed == format!("{:#}\n", schema::json_schema()),
+        "config/countersign.schema.json differs; run: countersign schema > config/countersign.schema.json"
+    );
+    let mut named = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "yaml")
+        {
+            let text = fs::read_to_string(&path).unwrap();
+            let first = text.lines().next();
+            let expected = "# yaml-language-server: $schema=countersign.schema.json";
+            assert_eq!(first, Some(expected), "{}", path.display());
+            named += 1;
+        }
+    }
+    assert!(named >= 5, "{named}");
 }
 
 #[test]
