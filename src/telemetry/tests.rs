@@ -277,3 +277,51 @@ fn tokens_are_recognised_anywhere_in_a_text() {
         assert!(!contains_token(harmless), "{harmless}");
     }
 }
+
+#[test]
+fn lines_that_were_dropped_are_counted_by_seals_and_time_alone_brings_one() {
+    let keys = crate::identity::SigningKeys::generate(crate::identity::SigningAlgorithm::EdDsa);
+    let (telemetry, lines) = start(&LogSettings {
+        receipts: Some(Arc::new(ReceiptSettings {
+            keys: keys.unwrap(),
+            lines: 1000,
+            every: Duration::from_secs(10),
+        })),
+        ..LogSettings::default()
+    });
+    let worker = telemetry.worker();
+    let recorder = worker.listener("in");
+    let seals = |lines: &Lines| -> Vec<(String, u64, u64)> {
+        let all = lines.json();
+        let seals = all.iter().filter(|line| line["type"] == "receipt");
+        let read = |line: &Value| {
+            let word = line["receipt"].as_str().unwrap().to_owned();
+            let number = |name: &str| line[name].as_u64().unwrap();
+            (word, number("seq"), number("dropped"))
+        };
+        seals.map(read).collect()
+    };
+    let begin = ("begin".to_owned(), 0, 0);
+    request(&recorder, None);
+    telemetry.flush();
+    assert_eq!(seals(&lines), std::slice::from_ref(&begin));
+    telemetry
+        .shared
+        .queues
+        .dropped
+        .refused
+        .fetch_add(2, Ordering::Relaxed);
+    telemetry.shared.clock.advance(Duration::from_secs(9));
+    telemetry.flush();
+    assert_eq!(seals(&lines).len(), 1, "not yet");
+    telemetry.shared.clock.advance(Duration::from_secs(1));
+    telemetry.flush();
+    let checkpoint = ("checkpoint".to_owned(), 2, 2);
+    assert_eq!(seals(&lines), [begin.clone(), checkpoint.clone()]);
+    // Nothing to seal, no seal.
+    telemetry.shared.clock.advance(Duration::from_secs(100));
+    telemetry.flush();
+    assert_eq!(seals(&lines).len(), 2);
+    drop((recorder, worker, telemetry));
+    assert_eq!(seals(&lines), [begin, checkpoint, ("end".to_owned(), 3, 2)]);
+}

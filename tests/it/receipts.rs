@@ -313,6 +313,45 @@ fn what_cannot_be_read_is_told_by_exit_codes() {
     assert_eq!(code, 64, "no receipts are configured");
 }
 
+#[test]
+fn people_are_told_where_a_log_is_broken_and_where_it_has_no_end() {
+    let bed = start(&pem());
+    let keys = bed.proxy.admin_get("/.well-known/jwks.json").expect(200);
+    let auditor = Auditor::new(&keys.body);
+    let log = log_of(bed.proxy);
+    let text = |log: &str| {
+        let path = auditor.file("decisions.log", log);
+        let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .current_dir(auditor.dir.path())
+            .args(["receipts", "verify", "decisions.log", "--keys", "keys.json"])
+            .env_clear()
+            .output()
+            .expect("the program");
+        std::fs::remove_file(path).expect("a file");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let lines: Vec<&str> = log.lines().collect();
+    let all = lines.len();
+    let seals = lines
+        .iter()
+        .filter(|line| line.contains(r#""jws""#))
+        .count();
+    let whole = format!("intact: {all} receipts of 1 processes, {seals} seals\n");
+    assert_eq!(text(&log), whole);
+    let altered = text(&log.replacen("/orders/1", "/orders/7", 1));
+    let at = lines.iter().position(|line| line.contains("/orders/1"));
+    let place = format!("error: decisions.log:{}: altered", at.expect("a line") + 1);
+    assert!(
+        altered.starts_with("broken: ") && altered.contains(&place),
+        "{altered}"
+    );
+    let open = text(&joined(&lines[..all - 1]));
+    assert!(
+        open.starts_with("open: ") && open.contains("(decisions.log:1) has no end"),
+        "{open}"
+    );
+}
+
 /// The script that docs/decision-record.md shows.
 #[test]
 fn the_script_in_the_documentation_verifies_a_log_and_notices_an_altered_line() {
