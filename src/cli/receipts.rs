@@ -217,10 +217,11 @@ fn document(verdict: &Verdict) -> Value {
 
 fn text(verdict: &Verdict) -> String {
     let mut out = format!(
-        "{}: {} receipts of {} processes, {} seals\n",
+        "{}: {} receipts of {} process{}, {} seals\n",
         word(verdict.standing()),
         with_commas(verdict.receipts),
         with_commas(verdict.processes),
+        if verdict.processes == 1 { "" } else { "es" },
         with_commas(verdict.seals)
     );
     for (place, fault) in &verdict.named {

@@ -144,8 +144,17 @@ fn the_first_fault_is_named_and_the_rest_is_followed() {
         br#"{"v":1,"type":"request","target":"/forged"}"#.to_vec(),
     );
     assert_eq!(faults(&inserted), [(3, Fault::Plain)]);
-    inserted[2] = br#"[pod/a] {"type":"request","v":1,"target":"/forged"}"#.to_vec();
-    assert_eq!(faults(&inserted), [(3, Fault::Plain)]);
+    for forged in [
+        r#"[pod/a] {"type":"request","v":1,"target":"/forged"}"#,
+        r#"{"type":"other","type":"request","v":1,"target":"/forged"}"#,
+        r#"{"t\u0079pe":"request","v":1,"target":"/forged"}"#,
+        r#"{"v":1,"target":"/forged"}"#,
+    ] {
+        inserted[2] = forged.as_bytes().to_vec();
+        assert_eq!(faults(&inserted), [(3, Fault::Plain)], "{forged}");
+    }
+    inserted[2] = br#"{"type":"request","level":"info","message":"of another program"}"#.to_vec();
+    assert_eq!(faults(&inserted), []);
     let mut behind = lines.clone();
     behind.push(lines[3].clone());
     assert_eq!(faults(&behind), [(14, Fault::Stray)]);

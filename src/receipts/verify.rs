@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::receipt::{Receipt, Seal, Unsigned};
 use super::{Link, SealKind, link};
@@ -344,12 +344,6 @@ enum Plain {
     Other,
 }
 
-#[derive(Deserialize)]
-struct Kind {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-}
-
 impl Plain {
     fn of(line: &[u8]) -> Self {
         let Some(at) = memchr::memchr(b'{', line) else {
@@ -357,13 +351,17 @@ impl Plain {
         };
         let text = line.get(at..).unwrap_or_default();
         let is_ours = text.starts_with(br#"{"v":"#);
-        let kind = serde_json::from_slice::<Kind>(text).map(|read| read.kind);
-        match kind.as_ref().map(Option::as_deref) {
-            Ok(Some("request" | "connection" | "event" | "receipt")) => Self::Record,
-            Ok(_) if is_ours => Self::Record,
+        // Of members that are there twice the last one counts, as for most who read logs.
+        match serde_json::from_slice::<Value>(text) {
+            Ok(value) if is_ours || is_record(&value) => Self::Record,
             Ok(_) => Self::Other,
             Err(_) if is_ours || r#"{"v":"#.as_bytes().starts_with(text) => Self::Part,
             Err(_) => Self::Other,
         }
     }
+}
+
+fn is_record(value: &Value) -> bool {
+    let kind = value.get("type").and_then(Value::as_str);
+    value.get("v").is_some() && matches!(kind, Some("request" | "connection" | "event" | "receipt"))
 }

@@ -336,7 +336,7 @@ fn people_are_told_where_a_log_is_broken_and_where_it_has_no_end() {
         .iter()
         .filter(|line| line.contains(r#""jws""#))
         .count();
-    let whole = format!("intact: {all} receipts of 1 processes, {seals} seals\n");
+    let whole = format!("intact: {all} receipts of 1 process, {seals} seals\n");
     assert_eq!(text(&log), whole);
     let altered = text(&log.replacen("/orders/1", "/orders/7", 1));
     let at = lines.iter().position(|line| line.contains("/orders/1"));
