@@ -96,6 +96,10 @@ fn served(state: &AdminState, surface: &Surface, asked: Asked<'_>) -> Response<B
         }
         Some(Probe::Jwks) => body(StatusCode::OK, JWKS, (state.jwks)().to_string().into()),
         None if path == "/status" => json(StatusCode::OK, &state.status()),
+        None if path == "/explain" && is_of_another_site(asked) => text(
+            StatusCode::FORBIDDEN,
+            "pages of other sites do not ask here\n",
+        ),
         None if path == "/explain" => {
             let query = asked.uri.query().unwrap_or_default();
             status_page(state, &question::Asked::answer(query, state))
@@ -144,6 +148,13 @@ fn readyz(state: &AdminState, asked: Asked<'_>) -> Response<Bytes> {
         }
     }
     text(status, &words)
+}
+
+/// Whether a page of another site makes the browser ask (Fetch Metadata): it could not read the answer, and an explanation
+/// costs more than a look.
+fn is_of_another_site(asked: Asked<'_>) -> bool {
+    let site = asked.headers.get("sec-fetch-site");
+    site.is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
 /// One `Host` that no other site's name can be: an address, `localhost`, or a configured name. The port does not matter.

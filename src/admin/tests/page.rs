@@ -173,3 +173,27 @@ fn a_question_is_answered_or_refused_in_words() {
         "nothing is asked yet"
     );
 }
+
+#[test]
+fn pages_of_other_sites_do_not_ask_for_explanations() {
+    let (state, _drain) = state();
+    let asked = |target: &str, site: &[(&'static str, &str)]| {
+        let headers = [&[("host", "127.0.0.1:9090")], site].concat();
+        let answer = ask(&state, &Surface::Admin, &Method::GET, target, &headers);
+        answer.status().as_u16()
+    };
+    for site in ["cross-site", "same-site"] {
+        let site = [("sec-fetch-site", site)];
+        assert_eq!(asked("/explain?request=/x", &site), 403);
+        assert_eq!(asked("/", &site), 200, "a link to the page is no question");
+    }
+    for site in ["same-origin", "none"] {
+        let site = [("sec-fetch-site", site)];
+        assert_ne!(asked("/explain?request=/x", &site), 403);
+    }
+    assert_ne!(
+        asked("/explain?request=/x", &[]),
+        403,
+        "programs say nothing of sites"
+    );
+}
