@@ -1,13 +1,16 @@
 //! The command line. Exit codes: 0, 1 runtime, 2 usage, 64 bad configuration.
 
 mod check;
+mod completions;
 mod demo;
 pub(crate) mod diff;
+mod exit_codes;
 mod explain;
 mod import;
 mod inject;
 pub mod keygen;
 mod learn;
+mod man;
 mod output;
 mod panics;
 mod probe;
@@ -25,7 +28,7 @@ mod webhook;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 /// The configuration is not valid.
 const BAD_CONFIGURATION: u8 = 64;
@@ -67,13 +70,16 @@ enum Command {
     Inject(inject::Arguments),
     Webhook(webhook::Arguments),
     Demo(demo::Arguments),
+    Completions(completions::Arguments),
+    Man(man::Arguments),
 }
 
 /// Reads the command line and does what it says.
 #[must_use]
 pub fn run() -> ExitCode {
     panics::install();
-    let arguments = match Arguments::try_parse() {
+    let arguments = command().try_get_matches();
+    let arguments = match arguments.and_then(|found| Arguments::from_arg_matches(&found)) {
         Ok(arguments) => arguments,
         Err(error) => return unread(&error),
     };
@@ -95,16 +101,25 @@ pub fn run() -> ExitCode {
         Command::Inject(arguments) => inject::run(&arguments),
         Command::Webhook(arguments) => webhook::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }
 
+/// The command line.
+fn command() -> clap::Command {
+    exit_codes::told(Arguments::command())
+}
+
 /// What is printed where there is nothing to run: help, the version, or what is wrong with the command line. A wrong one of
-/// `diff` is no difference, so it has the exit code of a wrong configuration.
+/// `diff` or `replay` is no difference, so it has the exit code of a wrong configuration.
 fn unread(error: &clap::Error) -> ExitCode {
     let _gone = error.print();
     match std::env::args_os().nth(1) {
         _ if !error.use_stderr() => ExitCode::SUCCESS,
-        Some(command) if command == "diff" => ExitCode::from(BAD_CONFIGURATION),
+        Some(command) if command == "diff" || command == "replay" => {
+            ExitCode::from(BAD_CONFIGURATION)
+        }
         _ => ExitCode::from(2),
     }
 }
@@ -127,13 +142,9 @@ fn default_config() -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
-    use super::*;
-
     #[test]
     fn every_command_has_help_with_an_example() {
-        let mut command = Arguments::command();
+        let mut command = super::command();
         command.build();
         command.clone().debug_assert();
         for sub in command

@@ -36,9 +36,39 @@ pub(crate) enum Signal {
     End,
 }
 
+/// Whether a stream shows colour: it is a terminal, and nobody asked for none.
+pub(crate) fn shows_colour(stream: &impl std::io::IsTerminal) -> bool {
+    takes_colour(
+        stream.is_terminal(),
+        std::env::var_os("NO_COLOR").as_deref(),
+    )
+}
+
+/// The rule of no-color.org: `NO_COLOR` with any value but the empty one means none.
+fn takes_colour(terminal: bool, no_color: Option<&std::ffi::OsStr>) -> bool {
+    terminal && no_color.is_none_or(std::ffi::OsStr::is_empty)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use super::takes_colour;
+
+    #[test]
+    fn text_logs_on_a_terminal_had_colour_in_spite_of_no_color() {
+        let one = Some(std::ffi::OsStr::new("1"));
+        assert!(!takes_colour(true, one));
+        assert!(takes_colour(true, None));
+        assert!(takes_colour(true, Some(std::ffi::OsStr::new(""))));
+        assert!(!takes_colour(false, None));
+        // The rule is the only one: nothing else asks for a terminal but for progress.
+        let writer = include_str!("telemetry/writer.rs");
+        let output = include_str!("cli/output.rs");
+        for source in [writer, output] {
+            assert!(source.contains("platform::shows_colour(") && !source.contains("is_terminal("));
+        }
+    }
 
     /// What a source offers to the rest of the program.
     fn offered(source: &str) -> BTreeSet<String> {

@@ -18,10 +18,9 @@ use openapi::Against;
 
 /// Report everything that is wrong with configuration files
 ///
-/// Reads a file and every file it names exactly as `run` does. An error is what `run` refuses, too; a warning is what
-/// somebody should look at. Each has a code, of which docs/policy.md tells the meaning and the remedy. With --openapi, routes are
-/// held against the operations of an OpenAPI document. Exits with 0, with 64 when a file may not be used or, with
-/// --deny-warnings, has a warning, and with 2 when the command line is wrong.
+/// Reads a file and every file it names exactly as `run` does. An error is what `run` refuses, too; a warning is what somebody
+/// should look at. Each has a code, of which docs/policy.md tells the meaning and the remedy. With --openapi, routes are held
+/// against the operations of an OpenAPI document.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign check countersign.yaml
@@ -193,7 +192,7 @@ fn text(file: &Path, result: &Result<Config, Problems>, accepted: bool) {
 /// As problems look on standard error.
 fn look() -> Look {
     Look {
-        colour: output::colour_of(&std::io::stderr()),
+        colour: crate::platform::shows_colour(&std::io::stderr()),
         codes: true,
     }
 }

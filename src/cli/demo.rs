@@ -30,9 +30,9 @@ use world::{Setup, World};
 
 /// See real requests let through, refused and vouched for
 ///
-/// Starts a token issuer, an application, the proxy before it and a sidecar that adds tokens, all on this machine, and walks through requests of
-/// every kind: what was asked, what was answered, what reached the application, and why. Then it stays up for your own
-/// requests. Exits with 1 when a step did not go as it must.
+/// Starts a token issuer, an application, the proxy before it and a sidecar that adds tokens, all on this machine, and walks
+/// through requests of every kind: what was asked, what was answered, what reached the application, and why. Then it stays up
+/// for your own requests.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  countersign demo\n  countersign demo --once --output json\n  countersign demo --port 8080 9090"

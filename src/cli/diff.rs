@@ -24,10 +24,7 @@ use crate::diff::{self, Diff, Line, Verdict};
 /// Tell what a change of the configuration opens and closes
 ///
 /// Compares what two configurations decide, not how they are written: order, names and ways to write the same are no
-/// difference. Every difference comes in words and with a request that shows it, which `explain` and `test` read. Exits with
-/// 0 when nothing is decided differently, with 1 when less passes than before and nothing more, with 2 when something passes
-/// that did not, or may, or the upstream is told something else, and with 64 when one of them is not valid or the command
-/// line is wrong.
+/// difference. Every difference comes in words and with a request that shows it, which `explain` and `test` read.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  countersign diff countersign.yaml proposed.yaml\n  countersign diff --fail-on wider --output markdown main.yaml branch.yaml > comment.md"

@@ -26,9 +26,7 @@ const GRACE: Duration = Duration::from_secs(1);
 /// Tell what becomes of a request, and why
 ///
 /// The decision is the real one: the way of a request through the configuration, watched. Nothing is sent. With claims no
-/// signature is needed; with a token, keys come from the configuration's files, or with --fetch from the network. Exits with
-/// 0 when the request was explained, whatever becomes of it, with 1 when it cannot be judged, with 2 when the request does
-/// not fit the configuration, and with 64 when that is not valid.
+/// signature is needed; with a token, keys come from the configuration's files, or with --fetch from the network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign explain --config countersign.yaml GET /agent/a1/status --issuer dls --claims '{\"azp\": \"SmartEM_Agent\"}'

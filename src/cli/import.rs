@@ -15,12 +15,10 @@ const USAGE: u8 = 2;
 
 /// Write a policy from a backend's OpenAPI document
 ///
-/// Reads an OpenAPI document (3.0 or 3.1; JSON, or YAML without anchors) and writes a configuration to standard output: a route for
-/// each path, a row for each method, the scopes that `security` asks for. Nothing is opened that the document does not name: an
-/// operation of which it does not say who may, or that it leaves to everybody, is `nobody`, with a remark that says so. Nothing
-/// is fetched, and references lead nowhere but to components of the document itself. Exits with 0 when there is a policy, with 1
-/// when it would not be accepted as it is, with 2 when the command line does not fit the documents, and with 64 when one of
-/// them is not valid.
+/// Reads an OpenAPI document (3.0 or 3.1; JSON, or YAML without anchors) and writes a configuration to standard output: a route
+/// for each path, a row for each method, the scopes that `security` asks for. Nothing is opened that the document does not
+/// name: an operation of which it does not say who may, or that it leaves to everybody, is `nobody`, with a remark that says
+/// so. Nothing is fetched, and references lead nowhere but to components of the document itself.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign import openapi.json > countersign.yaml

@@ -22,11 +22,10 @@ const ROWS: usize = 40;
 /// Write a least-privilege policy from what was observed
 ///
 /// Reads decision records (docs/decision-record.md) of a proxy that observes or enforces, and writes a policy to standard
-/// output: paths with parameters, methods, callers, the scopes that all requests had, and accounts where a path has that of
-/// the caller. Only requests are learned from whose token was verified, that policy let pass, and that the upstream fulfilled.
-/// What was left out, and who was refused under the policy of the log, is told on standard error; lines that are no decision
-/// records are counted. Exits with 0 when there is a policy, with 1 when there was nothing to learn from or what was learned
-/// does not hold, with 2 when a log cannot be read, and with 64 when the configuration is not valid.
+/// output: paths with parameters, methods, callers, the scopes that all requests had, and accounts where a path has that of the
+/// caller. Only requests are learned from whose token was verified, that policy let pass, and that the upstream fulfilled. What
+/// was left out, and who was refused under the policy of the log, is told on standard error; lines that are no decision records
+/// are counted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign learn decisions.log > policy.yaml

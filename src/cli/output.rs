@@ -1,9 +1,10 @@
 //! Standard output and error: formats, colour, width. The only place that prints.
 
-use std::io::{IsTerminal, Write as _};
+use std::io::Write as _;
 
 use clap::ValueEnum;
 
+use crate::platform;
 use crate::telemetry::json;
 
 /// Who reads the output.
@@ -39,12 +40,7 @@ pub(super) fn json(value: &serde_json::Value) {
 
 /// Whether standard output shows colour.
 pub(super) fn colour() -> bool {
-    colour_of(&std::io::stdout())
-}
-
-/// Whether a stream shows colour: it is a terminal, and nobody asked for none (no-color.org).
-pub(super) fn colour_of(stream: &impl IsTerminal) -> bool {
-    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    platform::shows_colour(&std::io::stdout())
 }
 
 /// Columns of the terminal; 100 where there is none, or it does not say.
@@ -53,7 +49,7 @@ pub(super) fn width() -> usize {
     std::env::var("COLUMNS")
         .ok()
         .and_then(|text| text.parse().ok())
-        .or_else(crate::platform::terminal_width)
+        .or_else(platform::terminal_width)
         .unwrap_or(USUAL)
 }
 

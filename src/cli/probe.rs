@@ -33,12 +33,11 @@ const OPEN: u8 = 3;
 
 /// Ask /livez or /readyz of a proxy on this machine, or compare how an upstream reads paths
 ///
-/// Without --upstream: a health check for images without a shell. Exits with 0 when the answer is 200, else with 1.
+/// Without --upstream: a health check for images without a shell; what is wanted is the answer 200.
 ///
-/// With --upstream: sends GET requests for spellings of paths that the upstream serves, straight to it, and tells which of
-/// them it answers as if the plain path had been asked for while the proxy reads another path, or refuses; and which of
-/// the switches `paths` and `near_miss` of routes are safe before it. Exits with 0 when nothing passes the proxy that the
-/// upstream reads otherwise, 3 when something does, 1 when nothing could be learnt, and 64 when the configuration is not valid.
+/// With --upstream: sends GET requests for spellings of paths that the upstream serves, straight to it, and tells which of them
+/// it answers as if the plain path had been asked for while the proxy reads another path, or refuses; and which of the switches
+/// `paths` and `near_miss` of routes are safe before it.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  countersign probe http://127.0.0.1:9090/readyz\n  countersign probe --upstream http://127.0.0.1:8000 --path /docs/intro\n  countersign probe --upstream http://127.0.0.1:8000 --config countersign.yaml"

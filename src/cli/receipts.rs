@@ -45,15 +45,11 @@ enum Command {
 
 /// Tell whether lines of a log were removed, altered, moved, repeated or put in
 ///
-/// Reads lines as the proxy wrote them, without a prefix of a collector. Rotated files are given in their order; logs of several
-/// processes may follow one another or be mixed. Lines of other programs are counted and passed over; records of Countersign
-/// without a receipt are a fault. Lines after the last seal are not sealed yet: nobody can tell whether they are all, or as they
-/// were written. A log that was removed as a whole, from its beginning to its end, leaves no trace here: compare the number of
-/// processes with what is known to have run.
-///
-/// Exits with 0 when every line is sealed and every process has ended its log; with 3 when nothing is wrong but an end is missing
-/// (the process runs, was killed, or lines were cut off at the end); with 1 when something is wrong, or a signature cannot be
-/// judged; with 2 when a file cannot be read; and with 64 when the configuration is not valid.
+/// Reads lines as the proxy wrote them, without a prefix of a collector. Rotated files are given in their order; logs of
+/// several processes may follow one another or be mixed. Lines of other programs are counted and passed over; records of
+/// Countersign without a receipt are a fault. Lines after the last seal are not sealed yet: nobody can tell whether they are
+/// all, or as they were written. A log that was removed as a whole, from its beginning to its end, leaves no trace here:
+/// compare the number of processes with what is known to have run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign receipts verify decisions.log --config countersign.yaml

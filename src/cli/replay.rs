@@ -15,9 +15,6 @@ use crate::decision_log::{self, Counts, Log, with_commas};
 use crate::replay::{Difference, Replay, Seen};
 use crate::telemetry::json::visible;
 
-/// The command line does not fit together, or a log cannot be read.
-const USAGE: u8 = 2;
-
 /// Requests that passed would be refused, and none the other way round. As `diff` has it.
 const NARROWER: u8 = 1;
 
@@ -32,9 +29,7 @@ const ROWS: usize = 60;
 /// Reads decision records (docs/decision-record.md), makes the request of each as far as it has it, and decides by the
 /// configuration. What counts is whether it passes: what was only observed passed then. `may` says that it depends on what no
 /// record has: roles, groups, certificates, a second token, a subject that was hashed, claims that the policy of the time did
-/// not read. Nothing is sent and no network is touched. Exits with 0 when all is decided alike (or is refused for another
-/// reason), with 1 when requests that passed would be refused, with 2 when some would pass, or may, that did not, or as another
-/// caller (and when a log cannot be read), and with 64 when the configuration is not valid.
+/// not read. Nothing is sent and no network is touched.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign replay decisions.log --config new.yaml
@@ -83,7 +78,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(counts) => counts,
         Err(error) => {
             output::err(&format!("countersign: {}\n", visible(&error.to_string())));
-            return ExitCode::from(USAGE);
+            return ExitCode::from(BAD_CONFIGURATION);
         }
     };
     match arguments.output {

@@ -18,9 +18,7 @@ use crate::telemetry::json::visible;
 
 /// Hold a configuration to cases: requests, and what is expected to become of them
 ///
-/// Each case is decided as a request would be, without a network. Exits with 0 when all are as expected, with 1 when one is
-/// not or the coverage is too low, with 2 when the command line is wrong, and with 64 when the configuration or the cases
-/// are: cases that expect nothing included.
+/// Each case is decided as a request would be, without a network.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign test cases.yaml

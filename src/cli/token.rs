@@ -19,8 +19,7 @@ const USAGE: u8 = 2;
 
 /// Obtain a token for a credential, once, and tell what came of it
 ///
-/// Says how long the token lives and, where it is a JWT, what it claims; the token itself only with --reveal. Exits with 0
-/// when a token came, with 1 when none did, and with 64 when the configuration is not valid.
+/// Says how long the token lives and, where it is a JWT, what it claims; the token itself only with --reveal.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  countersign token --config countersign.yaml --credential agent"

@@ -1,7 +1,7 @@
 //! The thread that writes log lines. Workers queue them and go on; a slow or blocked sink costs lines, never requests.
 
 use std::collections::VecDeque;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,6 +13,7 @@ use super::text;
 use crate::app::LogSink;
 use crate::clock::Clock;
 use crate::identity::SigningFailed;
+use crate::platform;
 use crate::receipts::{Chain, Moment, ReceiptSettings};
 
 /// While lines keep coming, they are collected for this long: one write for many, and no wake-up per request.
@@ -268,7 +269,7 @@ struct Output<'q> {
 
 impl<'q> Output<'q> {
     fn new(queues: &'q Queues, sink: LogSink, clock: &'q Clock) -> Self {
-        let colour = matches!(sink, LogSink::Stdout) && std::io::stdout().is_terminal();
+        let colour = matches!(sink, LogSink::Stdout) && platform::shows_colour(&std::io::stdout());
         Self {
             sink,
             batch: Vec::new(),

@@ -149,7 +149,7 @@ fn verdict(html: &mut Html, told: &Explanation) {
     html.raw("</p>");
     if let Some(observed) = told.observed {
         html.element(
-            "<p class=\"warn\">Would be refused, were its route not in observe mode: <code>",
+            "<p class=\"warn\">Would be refused, were it not only observed: <code>",
             observed,
             "</code></p>",
         );
