@@ -82,7 +82,7 @@ pub struct OutboundSettings {
 }
 
 /// Whom answers of a listener tell why they are what they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Explain {
     /// Nobody.
     #[default]

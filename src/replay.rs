@@ -146,6 +146,12 @@ impl Replay {
         all
     }
 
+    /// Requests that are decided differently in a way for which there was no place: nobody knows which way those go.
+    #[must_use]
+    pub const fn untold(&self) -> u64 {
+        self.differences.beyond
+    }
+
     /// Whether something opens, or may; `None`: nothing is different but reasons.
     #[must_use]
     pub fn is_wider(&self) -> Option<bool> {

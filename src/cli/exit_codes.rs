@@ -87,7 +87,7 @@ const CODES: [(&str, &[Meaning]); 19] = [
             (1, "only narrower: what passed would be refused"),
             (
                 2,
-                "wider: something would pass, or may, that did not, or as another caller",
+                "wider: something would pass, or may, that did not, or as another caller; or it cannot be told",
             ),
             (
                 64,

@@ -18,7 +18,7 @@ use crate::telemetry::json::visible;
 /// Requests that passed would be refused, and none the other way round. As `diff` has it.
 const NARROWER: u8 = 1;
 
-/// Requests that were refused would pass, or may, or pass as another caller.
+/// Requests that were refused would pass, or may, or pass as another caller; or it cannot be told.
 const WIDER: u8 = 2;
 
 /// Rows of a table for people; programs get all.
@@ -30,6 +30,10 @@ const ROWS: usize = 60;
 /// configuration. What counts is whether it passes: what was only observed passed then. `may` says that it depends on what no
 /// record has: roles, groups, certificates, a second token, a subject that was hashed, claims that the policy of the time did
 /// not read. Nothing is sent and no network is touched.
+///
+/// It cannot be told, and a message says so, when the logs have no record of a request (decision records must be lines of their
+/// own, not inside those of a container runtime), when lines of them are bad, when records say too little of every request, or
+/// when there are more differences than are told apart.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   countersign replay decisions.log --config new.yaml
@@ -90,11 +94,51 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
         OutputFormat::Json => output::json(&document(&replay, &counts)),
     }
-    match replay.is_wider() {
-        None => ExitCode::SUCCESS,
-        Some(false) => ExitCode::from(NARROWER),
-        Some(true) => ExitCode::from(WIDER),
+    for gap in gaps(&replay, &counts) {
+        output::err(&format!("countersign: {gap}\n"));
     }
+    match word(&replay, &counts) {
+        "same" => ExitCode::SUCCESS,
+        "narrower" => ExitCode::from(NARROWER),
+        _ => ExitCode::from(WIDER),
+    }
+}
+
+/// The verdict for programs.
+fn word(replay: &Replay, counts: &Counts) -> &'static str {
+    match replay.is_wider() {
+        Some(true) => "wider",
+        _ if !gaps(replay, counts).is_empty() => "unknown",
+        Some(false) => "narrower",
+        None => "same",
+    }
+}
+
+/// Why nobody can say that nothing opens.
+fn gaps(replay: &Replay, counts: &Counts) -> Vec<String> {
+    let (figures, untold) = (replay.figures(), replay.untold());
+    let mut all = Vec::new();
+    if counts.requests == 0 {
+        let lines = with_commas(counts.lines);
+        all.push(format!(
+            "no record of a request was read ({lines} lines): give decision records as the proxy writes them, one JSON object per line"
+        ));
+    } else if figures.unknown == figures.requests {
+        all.push("the records say too little of every request: nothing was compared".to_owned());
+    }
+    if counts.bad > 0 {
+        let bad = with_commas(counts.bad);
+        all.push(format!(
+            "lines that begin like decision records and cannot be read: {bad}; their requests were not compared"
+        ));
+    }
+    if untold > 0 {
+        let untold = with_commas(untold);
+        all.push(format!(
+            "{untold} requests are decided differently in more ways than are told apart, and are not shown"
+        ));
+    }
+    all
 }
 
 fn document(replay: &Replay, counts: &Counts) -> Value {
@@ -107,16 +151,14 @@ fn document(replay: &Replay, counts: &Counts) -> Value {
         })
     });
     json!({
-        "verdict": match replay.is_wider() {
-            None => "same",
-            Some(false) => "narrower",
-            Some(true) => "wider",
-        },
+        "verdict": word(replay, counts),
+        "gaps": gaps(replay, counts),
         "requests": figures.requests,
         "same": figures.same,
         "different": figures.different,
         "unknown": figures.unknown,
         "apart": figures.apart,
+        "untold": replay.untold(),
         "kinds": figures.kinds,
         "differences": differences.collect::<Value>(),
         "log": {

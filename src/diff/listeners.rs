@@ -3,7 +3,7 @@
 use super::{Line, Place, Way};
 use crate::cli::show;
 use crate::config::{Config, Secret};
-use crate::listener::{Limits, ListenAddress, ListenerSettings, TlsSettings};
+use crate::listener::{Explain, Limits, ListenAddress, ListenerSettings, TlsSettings};
 use crate::proxy::{CorsSettings, Preflight};
 
 /// A listener before and now.
@@ -43,10 +43,12 @@ pub(super) fn compare(pairs: &[Pair<'_>], lines: &mut Vec<Line>) {
                 }
                 both(old, new, &mut place);
             }
-            (None, Some(new)) => Place::new(format!("inbound.{}", new.name), lines).say(
-                Way::Note,
-                format!("is a new listener, on {}", show::listen(&new.listen)),
-            ),
+            (None, Some(new)) => {
+                let mut place = Place::new(format!("inbound.{}", new.name), lines);
+                let words = format!("is a new listener, on {}", show::listen(&new.listen));
+                place.say(Way::Note, words);
+                explains(Explain::Never, new.explain, &mut place);
+            }
             (Some(old), None) => Place::new(format!("inbound.{}", old.name), lines)
                 .say(Way::Note, "is not there any more"),
             (None, None) => {}
@@ -104,10 +106,23 @@ pub(super) fn both(old: &ListenerSettings, new: &ListenerSettings, place: &mut P
             "tells other things of itself (`resource_metadata`)",
         );
     }
+    explains(old.explain, new.explain, place);
     limits(&old.limits, &new.limits, place);
     if old.timeouts != new.timeouts {
         place.say(Way::Note, "waits for other times (`timeouts`)");
     }
+}
+
+/// Who is told policy, and what it made of a token. Nothing passes for that; who reads it knows what to try.
+fn explains(old: Explain, new: Explain, place: &mut Place<'_>) {
+    let way = if new > old { Way::MayWiden } else { Way::Note };
+    let words = match new {
+        _ if old == new => return,
+        Explain::Anywhere => "answers tell policy to whoever connects (`explain`)",
+        Explain::Near => "answers tell policy to whoever connects on this machine (`explain`)",
+        Explain::Never => "answers do not tell policy any more (`explain`)",
+    };
+    place.say(way, words);
 }
 
 /// Where requests can come from at all.

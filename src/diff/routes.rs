@@ -7,7 +7,8 @@ use super::listeners::capped;
 use super::{Line, Place, Way};
 use crate::authz::compare::Owners;
 use crate::authz::{
-    NearMiss, PathPattern, PatternSegment, RateLimitKey, RateLimitSettings, RouteSettings, Share,
+    Caller, NearMiss, ObservedCaller, PathPattern, PatternSegment, RateLimitKey, RateLimitSettings,
+    RouteSettings, Share,
 };
 use crate::clock::{Now, UnixTime};
 use crate::config::{Config, show_duration};
@@ -136,11 +137,8 @@ fn shape(path: &PathPattern) -> String {
 
 /// Callers that are only observed.
 fn callers(old: &Config, new: &Config, now: Now, lines: &mut Vec<Line>) {
-    let of = |config: &Config, name: &str| {
-        let mut all = config.policy.observed_callers().iter();
-        let own = all.find(|own| *own.caller.name == *name)?;
-        Some((own.until, own.enforced))
-    };
+    let before = old.policy.observed_callers().iter();
+    let after = new.policy.observed_callers().iter();
     let all = [old, new].map(|config| config.policy.observed_callers());
     let names: BTreeSet<&str> = all
         .into_iter()
@@ -149,8 +147,36 @@ fn callers(old: &Config, new: &Config, now: Now, lines: &mut Vec<Line>) {
         .collect();
     for name in names {
         let mut place = Place::new(format!("callers.{name}"), lines);
-        observe(of(old, name), of(new, name), now, &mut place);
+        let named = |own: &&ObservedCaller| *own.caller.name == *name;
+        let (old, new) = (before.clone().find(named), after.clone().find(named));
+        let ramp = |own: &ObservedCaller| (own.until, own.enforced);
+        observe(old.map(ramp), new.map(ramp), now, &mut place);
+        let is_pending = |own: &ObservedCaller| pending(ramp(own), now);
+        if let (Some(old), Some(new)) = (old, new)
+            && is_pending(old)
+            && is_pending(new)
+            && !is_same(&old.caller, &new.caller)
+        {
+            place.say(
+                Way::MayWiden,
+                "is defined otherwise: another party is only observed, and what policy refuses of it passes",
+            );
+        }
     }
+}
+
+/// Whether the same tokens are this caller's. The order of conditions means nothing.
+fn is_same(one: &Caller, other: &Caller) -> bool {
+    let within = |one: &Caller, other: &Caller| {
+        let mut all = one.conditions.iter();
+        all.all(|own| other.conditions.contains(own))
+    };
+    one.issuer == other.issuer && within(one, other) && within(other, one)
+}
+
+/// Whether some are let pass that policy refuses.
+fn pending((until, enforced): (UnixTime, Share), now: Now) -> bool {
+    now.unix < until && !enforced.is_everybody()
 }
 
 /// What is only observed passes, whatever policy says of it; save for the share of clients for whom it is enforced.
@@ -160,11 +186,8 @@ fn observe(
     now: Now,
     place: &mut Place<'_>,
 ) {
-    let pending = |own: Option<(UnixTime, Share)>| {
-        own.filter(|(until, share)| now.unix < *until && !share.is_everybody())
-    };
     let day = |until: UnixTime| crate::case::date(until);
-    let (old, new) = (pending(old), pending(new));
+    let [old, new] = [old, new].map(|own| own.filter(|own| pending(*own, now)));
     if let (Some((_, old)), Some((_, new))) = (old, new)
         && old != new
     {

@@ -15,6 +15,19 @@ pub(super) fn compare(old: &Config, new: &Config, lines: &mut Vec<Line>) {
     outbound(old, new, lines);
     credentials(old, new, lines);
     admin(old, new, lines);
+    receipts(old, new, lines);
+}
+
+/// What is logged changes no decision; whether a change of the log would be noticed is worth a look.
+fn receipts(old: &Config, new: &Config, lines: &mut Vec<Line>) {
+    let words = match (&old.log.receipts, &new.log.receipts) {
+        (None, Some(_)) => "lines of the log are chained and sealed",
+        (Some(_), None) => {
+            "lines of the log are not sealed any more: who removes or alters some is not noticed"
+        }
+        _ => return,
+    };
+    Place::new("log.receipts", lines).say(Way::Note, words);
 }
 
 fn identity(old: &Config, new: &Config, lines: &mut Vec<Line>) {

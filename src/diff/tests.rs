@@ -293,6 +293,89 @@ fn callers_that_are_only_observed_are_told() {
 }
 
 #[test]
+fn a_caller_that_is_only_observed_and_becomes_another_party_may_be_wider() {
+    let robot = |who: &str, until: &str| {
+        format!(
+            "callers: {{web: {{issuer: main, client: web}}, robot: {{issuer: main, {who}, mode: observe, until: {until}}}}}\nroutes: [{{path: /a, allow: web}}]"
+        )
+    };
+    let (pending, over) = ("2099-01-01", "2020-01-01");
+    let one = robot("client: robot, account: required", pending);
+    for who in ["client: other, account: required", "client: robot"] {
+        let found = told(&one, &robot(who, pending));
+        let [(Way::MayWiden, words)] = found.as_slice() else {
+            panic!("{who}: {found:?}");
+        };
+        assert!(
+            words.starts_with("callers.robot: is defined otherwise"),
+            "{words}"
+        );
+        // Where it is enforced, policy decides, and policy says the same.
+        assert_eq!(
+            told(
+                &robot("client: robot, account: required", over),
+                &robot(who, over)
+            ),
+            []
+        );
+    }
+    assert_eq!(
+        told(&one, &robot("account: required, client: robot", pending)),
+        []
+    );
+}
+
+#[test]
+fn listeners_that_begin_to_explain_may_be_wider_and_to_end_it_is_a_note() {
+    let inbound = |more: &str| {
+        format!("inbound: {{listen: 127.0.0.1:8080, upstream: http://127.0.0.1:8000, {more}}}")
+    };
+    let ways = |old: &str, new: &str| -> Vec<Way> {
+        let found = told(&inbound(old), &inbound(new));
+        assert!(
+            found.iter().all(|(_, words)| words.contains("`explain`")),
+            "{found:?}"
+        );
+        found.into_iter().map(|(way, _)| way).collect()
+    };
+    let all = [
+        "explain: false",
+        "explain: true",
+        "explain: to_whoever_connects",
+    ];
+    for (at, old) in all.iter().enumerate() {
+        for (other, new) in all.iter().enumerate() {
+            let expected = match other.cmp(&at) {
+                std::cmp::Ordering::Greater => vec![Way::MayWiden],
+                std::cmp::Ordering::Equal => vec![],
+                std::cmp::Ordering::Less => vec![Way::Note],
+            };
+            assert_eq!(ways(old, new), expected, "{old} → {new}");
+        }
+    }
+    assert_eq!(ways("exposed_upstream: report", all[0]), []);
+}
+
+#[test]
+fn receipts_that_are_not_made_any_more_are_a_note() {
+    let mut key = tempfile::NamedTempFile::new().unwrap();
+    let (text, _) =
+        crate::identity::generate_text(crate::identity::SigningAlgorithm::Es256).unwrap();
+    std::io::Write::write_all(&mut key, text.as_bytes()).unwrap();
+    let sealed = format!(
+        "log: {{receipts: {{key: {{file: {}}}}}}}",
+        key.path().display()
+    );
+    let words = |old: &str, new: &str| match told(old, new).as_slice() {
+        [(Way::Note, words)] => words.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(words(&sealed, "").contains("not sealed any more"));
+    assert!(words("", &sealed).ends_with("are chained and sealed"));
+    assert_eq!(told(&sealed, &sealed), []);
+}
+
+#[test]
 fn routes_are_compared_where_they_own_the_same_requests() {
     let limit = "rate_limit: {by: principal, requests: 10, per: 1m}";
     let old = format!("routes: [{{path: /**, allow: web, {limit}}}]");
@@ -433,7 +516,7 @@ fn what_is_open_to_others_than_callers_is_told() {
 mod taken_apart {
     use super::*;
 
-    // What is logged and traced, how the process ends, how refusals are worded, and how many work, change no decision; limits go
+    // What is logged (but for receipts: `settings`) and traced, how the process ends, how refusals are worded, and how many work, change no decision; limits go
     // with their routes. The others: `super`.
     fn config(
         Config {

@@ -46,6 +46,20 @@ fn told(replay: &Replay) -> Vec<(Change, u64, &str)> {
 }
 
 #[test]
+fn differences_without_a_place_are_counted() {
+    let mut new = replay("routes: [{path: /open, allow: anyone}]");
+    new.differences = Bounded::new(1);
+    add(&mut new, &json!({"path": "/orders/1"}));
+    assert_eq!(new.untold(), 0);
+    add(
+        &mut new,
+        &json!({"path": "/orders/1", "client": "robot", "caller": "robot"}),
+    );
+    assert_eq!((new.figures().different, new.untold()), (2, 1));
+    assert_eq!(told(&new).len(), 1);
+}
+
+#[test]
 fn what_passed_and_is_refused_is_narrower_and_the_other_way_round_is_wider() {
     let mut new =
         replay("routes: [{path: /orders/**, allow: {GET: web}}, {path: /open, allow: anyone}]");

@@ -386,4 +386,24 @@ fn the_script_in_the_documentation_verifies_a_log_and_notices_an_altered_line() 
     );
     let (cut, _) = log.trim_end().rsplit_once('\n').expect("lines");
     assert_eq!(judged(cut).0, Some(3));
+    // Links can be reckoned without a key: records that say `begin` and `end` seal nothing, and a log starts with its beginning.
+    let (_, headless) = log.split_once('\n').expect("lines");
+    for (wrong, why) in [
+        (FORGED, "no log begins here"),
+        (headless, "no log begins here"),
+        ("", "there are no receipts"),
+    ] {
+        let (code, error) = judged(wrong);
+        assert_eq!(code, Some(1), "{wrong}");
+        assert!(error.contains(why), "{error}");
+    }
+    let behind = log.clone() + FORGED;
+    assert_eq!(judged(&behind).0, Some(1));
+    assert_eq!(auditor.verify(FORGED).0, 1);
 }
+
+/// Records in a chain that was made without a key, and that call themselves the beginning and the end of it.
+const FORGED: &str = r#"{"v":1,"type":"request","receipt":"begin","process":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA","decision":"allowed","seq":0,"chain":"UXcjf-oGXoeVC6NiT7VXLEfKdJug1CR7GH7UsvX_B64"}
+{"v":1,"type":"request","decision":"denied","path":"/forged","seq":1,"chain":"Nq9RQoErhfScFqouE871usolKGAXBEcXZynDhBBCSLM"}
+{"v":1,"type":"request","receipt":"end","decision":"allowed","seq":2,"chain":"q76g5Q0PkwM4sY-IGhkh7Oq9MR3q8r6DbHcp_kK3kHU"}
+"#;

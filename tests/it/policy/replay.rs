@@ -120,3 +120,69 @@ fn what_a_running_proxy_decided_is_replayed_and_what_another_policy_decides_is_w
     assert_eq!(run(&["replay", "--help"]).0, 0);
     assert_eq!(run(&["replay", path(&log), "--config", path(&log)]).0, 64);
 }
+
+/// A gate that read nothing must not pass.
+#[test]
+fn a_log_that_could_not_be_read_is_told_and_does_not_pass() {
+    let bed = Setup::new(OLD).start();
+    bed.send(&Request::get("/orders/1").bearer(bed.token().sign()));
+    bed.send(&Request::get("/orders/1").bearer(bed.token().expires_in(-600).sign()));
+    bed.proxy.await_records(2);
+    let all = bed.proxy.log_text();
+    let of = |decision: &str| -> String {
+        let mut own = all
+            .lines()
+            .filter(|line| line.contains(r#""type":"request""#));
+        let found = own.find(|line| line.contains(decision));
+        found.expect("a record").to_owned() + "\n"
+    };
+    let good = of(r#""decision":"allowed""#);
+    let refused = of("token_expired");
+    let replay = |log: &str| {
+        let file = bed.dir.path().join("decisions.log");
+        std::fs::write(&file, log).expect("a file");
+        let config = path(&bed.config);
+        let (code, _, err) = run(&["replay", path(&file), "--config", config]);
+        let json = run(&[
+            "replay",
+            path(&file),
+            "--config",
+            config,
+            "--output",
+            "json",
+        ]);
+        assert_eq!(json.0, code, "{log}");
+        let told: Value = serde_json::from_str(&json.1).expect("a document");
+        (
+            code,
+            told["verdict"].as_str().expect("a word").to_owned(),
+            err,
+        )
+    };
+    let wrapped = serde_json::json!({"log": good, "stream": "stdout"}).to_string();
+    for (log, why) in [
+        (String::new(), "no record of a request was read (0 lines)"),
+        ("garbage\n".to_owned(), "no record of a request was read"),
+        (wrapped, "no record of a request was read"),
+        (good.replace(r#"{"v":1"#, r#"{"v":2"#), "cannot be read"),
+        (
+            format!("{good}{{\"v\":1,\n"),
+            "lines that begin like decision records and cannot be read: 1;",
+        ),
+        (refused.clone(), "say too little of every request"),
+    ] {
+        let (code, verdict, err) = replay(&log);
+        assert_eq!((code, verdict.as_str()), (2, "unknown"), "{log}");
+        assert!(err.contains(why), "{log}: {err}");
+    }
+    // Lines of others are passed over, and one record of which little is known is no reason to doubt the rest.
+    for log in [
+        good.clone(),
+        format!("INFO: of another program\n{good}"),
+        format!("{good}{refused}"),
+    ] {
+        let (code, verdict, err) = replay(&log);
+        assert_eq!((code, verdict.as_str()), (0, "same"), "{log}");
+        assert!(!err.contains("countersign: "), "{err}");
+    }
+}
