@@ -108,7 +108,8 @@ fn a_share_of_the_clients_is_enforced_and_a_retry_is_no_way_around() {
     }
     // Who would have been 401 passes as nobody.
     let expired = Request::get("/x").bearer(bed.token().expires_in(-600).sign());
-    bed.send(&from(NOT_YET[0], &expired)).expect(200);
+    let (answer, _, _) = ask(&bed, &from(NOT_YET[0], &expired));
+    assert_eq!(answer.status, 200);
     let seen = bed.upstream.requests().pop().expect("a request");
     assert_eq!(seen.header("x-auth-subject"), None);
     // What is allowed passes for all of them, and what is enforced for all is so whoever asks.
