@@ -16,7 +16,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 
 pub(crate) use chain::{Chain, Moment};
-pub use verify::{Fault, Place, Standing, Verdict, Verifier};
+pub use verify::{Fault, Place, Standing, Unended, Verdict, Verifier};
 
 use crate::identity::SigningKeys;
 

@@ -116,7 +116,10 @@ const CODES: [(&str, &[Meaning]); 19] = [
             (0, "every line is sealed, every log has its end"),
             (1, "something is wrong, or a signature cannot be judged"),
             UNREAD,
-            (3, "nothing is wrong, but an end is missing"),
+            (
+                3,
+                "nothing is wrong, but an end is missing, or lines were dropped",
+            ),
             BAD,
         ],
     ),

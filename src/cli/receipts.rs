@@ -18,7 +18,7 @@ use crate::telemetry::json::visible;
 /// The command line does not fit together, or a file cannot be read.
 const USAGE: u8 = 2;
 
-/// Nothing is wrong, but an end is not there.
+/// Nothing is wrong, but an end is not there, or lines were dropped.
 const OPEN: u8 = 3;
 
 /// Logs without an end that are shown to people; programs get all.
@@ -106,7 +106,7 @@ fn verify(arguments: &Verify, keys: KeySet) -> ExitCode {
     }
     match verdict.standing() {
         Standing::Intact => ExitCode::SUCCESS,
-        Standing::Open => ExitCode::from(OPEN),
+        Standing::Open | Standing::Dropped => ExitCode::from(OPEN),
         Standing::Broken => ExitCode::FAILURE,
     }
 }
@@ -182,6 +182,7 @@ fn from_config(path: &Path) -> Result<KeySet, NoKeys> {
 const fn word(standing: Standing) -> &'static str {
     match standing {
         Standing::Intact => "intact",
+        Standing::Dropped => "dropped",
         Standing::Open => "open",
         Standing::Broken => "broken",
     }
@@ -191,10 +192,12 @@ fn document(verdict: &Verdict) -> Value {
     let faults = verdict.named.iter().map(|(place, fault)| {
         json!({"log": place.log, "line": place.line, "fault": fault.word(), "words": fault.to_string()})
     });
-    let unended = verdict
-        .unended
-        .iter()
-        .map(|(began, place)| json!({"began": began, "log": place.log, "line": place.line}));
+    let unended = verdict.unended.iter().map(|own| {
+        json!({
+            "began": own.began, "log": own.at.log, "line": own.at.line,
+            "sealed": own.sealed, "seq": own.seq, "unsealed": own.unsealed,
+        })
+    });
     json!({
         "verdict": word(verdict.standing()),
         "lines": verdict.lines,
@@ -233,11 +236,13 @@ fn text(verdict: &Verdict) -> String {
         let more = with_commas(verdict.faults - named);
         out.push_str(&format!("… and {more} more\n"));
     }
-    for (began, place) in verdict.unended.iter().take(SHOWN) {
+    for own in verdict.unended.iter().take(SHOWN) {
         out.push_str(&format!(
-            "open: the log that began at {} ({}) has no end: the process runs, was killed, or lines were cut off\n",
-            visible(began),
-            visible(&place.to_string())
+            "open: the log that began at {} ({}) has no end: the process runs, was killed, or lines were cut off; last sealed at {} (seq {})\n",
+            visible(&own.began),
+            visible(&own.at.to_string()),
+            visible(&own.sealed),
+            own.seq
         ));
     }
     if let Some(more) = verdict
@@ -253,7 +258,7 @@ fn text(verdict: &Verdict) -> String {
         (u64::from(verdict.is_cut), "line is cut off in the middle"),
         (
             verdict.dropped,
-            "lines were dropped by the process, since nobody read fast enough",
+            "or more lines were dropped by the process, since nobody read fast enough",
         ),
         (
             verdict.other,

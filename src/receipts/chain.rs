@@ -34,6 +34,8 @@ pub(crate) struct Chain {
     unsealed: u64,
     /// When the first of them came.
     since: Option<Tick>,
+    /// The last seal promises other intervals than are kept from now on.
+    outdated: bool,
 }
 
 impl Chain {
@@ -55,13 +57,16 @@ impl Chain {
             next: 0,
             unsealed: 0,
             since: None,
+            outdated: false,
         };
         chain.seal(SealKind::Begin, moment, out)?;
         Ok(chain)
     }
 
-    /// Goes on with other settings, which may have another key.
+    /// Goes on with other settings, which may have another key. Other intervals make a seal due, which says them.
     pub(crate) fn follow(&mut self, settings: Arc<ReceiptSettings>) {
+        let intervals = |own: &ReceiptSettings| (own.lines, own.every);
+        self.outdated |= intervals(&self.settings) != intervals(&settings);
         self.settings = settings;
     }
 
@@ -83,7 +88,9 @@ impl Chain {
 
     /// Whether a seal is due.
     pub(crate) fn is_due(&self, tick: Tick) -> bool {
-        self.unsealed >= self.settings.lines || self.wait(tick).is_some_and(|wait| wait.is_zero())
+        self.outdated
+            || self.unsealed >= self.settings.lines
+            || self.wait(tick).is_some_and(|wait| wait.is_zero())
     }
 
     /// How long until a seal is due; `None` where there is nothing to seal.
@@ -125,6 +132,9 @@ impl Chain {
         json::field(&mut line, "receipt", kind.word());
         json::field(&mut line, "process", &self.process);
         json::number(&mut line, "dropped", moment.dropped);
+        json::number(&mut line, "lines", self.settings.lines);
+        let every = u64::try_from(self.settings.every.as_millis()).unwrap_or(u64::MAX);
+        json::number(&mut line, "every_ms", every);
         json::number(&mut line, "seq", self.next);
         let link = link(&self.link, &line);
         json::key(&mut line, "chain");
@@ -142,6 +152,7 @@ impl Chain {
         self.next += 1;
         self.unsealed = 0;
         self.since = None;
+        self.outdated = false;
         Ok(())
     }
 

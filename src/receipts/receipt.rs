@@ -34,6 +34,8 @@ pub(super) struct Seal {
     pub(super) kind: SealKind,
     pub(super) process: Link,
     pub(super) dropped: u64,
+    /// Most lines that follow before the next one.
+    pub(super) lines: u64,
     pub(super) time: String,
 }
 
@@ -51,6 +53,7 @@ struct SealFields {
     receipt: String,
     process: String,
     dropped: u64,
+    lines: u64,
     time: String,
 }
 
@@ -106,6 +109,7 @@ impl<'l> Receipt<'l> {
             kind: SealKind::parse(&fields.receipt)?,
             process: decode(fields.process.as_bytes())?,
             dropped: fields.dropped,
+            lines: fields.lines,
             time: fields.time,
         })
     }

@@ -26,6 +26,11 @@ fn key_set(all: &[&Arc<ReceiptSettings>]) -> KeySet {
 
 /// The log of a process: `begin`, `records` lines with a seal after every fourth, `end`.
 fn log(settings: &Arc<ReceiptSettings>, records: u64) -> Vec<Vec<u8>> {
+    log_that_lost(settings, records, 0)
+}
+
+/// The same, where so many lines were dropped before the end.
+fn log_that_lost(settings: &Arc<ReceiptSettings>, records: u64, lost: u64) -> Vec<Vec<u8>> {
     let moment = Moment {
         wall: (UnixTime::from_secs(1_800_000_000), 7),
         dropped: 3,
@@ -46,7 +51,7 @@ fn log(settings: &Arc<ReceiptSettings>, records: u64) -> Vec<Vec<u8>> {
         }
     }
     let lost = Moment {
-        dropped: 5,
+        dropped: 3 + lost,
         ..moment
     };
     chain.end(lost, &mut out).unwrap();
@@ -84,7 +89,7 @@ fn what_was_written_verifies_with_its_key_and_no_other() {
         let found = verdict(key_set(&[&own]), &text(&lines));
         assert_eq!(found.standing(), Standing::Intact, "{found:?}");
         let counts = (found.receipts, found.seals, found.dropped, found.unsealed);
-        assert_eq!(counts, (13, 4, 2, 0));
+        assert_eq!(counts, (13, 4, 0, 0));
         let found = verdict(key_set(&[&other]), &text(&lines));
         assert_eq!(found.standing(), Standing::Broken);
         assert!(
@@ -94,6 +99,70 @@ fn what_was_written_verifies_with_its_key_and_no_other() {
                 .all(|(_, fault)| *fault == Fault::UnknownKey)
         );
     }
+}
+
+#[test]
+fn a_log_whose_process_dropped_lines_is_not_intact() {
+    let own = settings(SigningAlgorithm::EdDsa);
+    let lines = log_that_lost(&own, 9, 2);
+    let found = verdict(key_set(&[&own]), &text(&lines));
+    assert_eq!((found.standing(), found.dropped), (Standing::Dropped, 2));
+    assert_eq!((found.faults, found.unended.len()), (0, 0));
+    // Those before its beginning are another log's.
+    assert_eq!(standing(&own, &log_that_lost(&own, 9, 0)), Standing::Intact);
+}
+
+#[test]
+fn more_lines_without_a_seal_than_the_last_seal_allows_are_a_fault() {
+    let own = settings(SigningAlgorithm::EdDsa);
+    let moment = Moment::default();
+    let mut lines = Vec::new();
+    let mut out = Vec::new();
+    let mut chain = Chain::begin(Arc::clone(&own), moment, &mut out).unwrap();
+    lines.push(std::mem::take(&mut out));
+    let add = |chain: &mut Chain, lines: &mut Vec<Vec<u8>>| {
+        let mut out = Vec::new();
+        chain.line(br#"{"v":1,"type":"request"}"#, Tick::default(), &mut out);
+        lines.push(out);
+    };
+    for _ in 0..4 {
+        add(&mut chain, &mut lines);
+    }
+    assert_eq!(standing(&own, &lines), Standing::Open);
+    let found = verdict(key_set(&[&own]), &text(&lines));
+    let [open] = found.unended.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert_eq!((open.seq, open.unsealed), (0, 4));
+    // Whoever goes on with the links, which needs no key, does not get far.
+    for _ in 0..3 {
+        add(&mut chain, &mut lines);
+        let found = verdict(key_set(&[&own]), &text(&lines));
+        assert_eq!(found.standing(), Standing::Broken);
+        assert_eq!(found.named.len(), 1, "{found:?}");
+        assert_eq!(found.named[0].1, Fault::Unsealed(4));
+        assert_eq!(found.named[0].0.line, 6);
+    }
+    // Where the intervals change, a seal says so.
+    lines.truncate(1);
+    let mut chain = Chain::begin(Arc::clone(&own), moment, &mut out).unwrap();
+    lines[0] = std::mem::take(&mut out);
+    add(&mut chain, &mut lines);
+    assert!(!chain.is_due(Tick::default()));
+    chain.follow(Arc::new(ReceiptSettings {
+        lines: 6,
+        ..(*own).clone()
+    }));
+    assert!(chain.is_due(Tick::default()));
+    chain.checkpoint(moment, &mut out).unwrap();
+    lines.push(std::mem::take(&mut out));
+    assert!(!chain.is_due(Tick::default()));
+    for _ in 0..6 {
+        add(&mut chain, &mut lines);
+    }
+    let found = verdict(key_set(&[&own]), &text(&lines));
+    assert_eq!(found.standing(), Standing::Open, "{found:?}");
+    assert_eq!((found.unended[0].seq, found.unsealed), (2, 6));
 }
 
 #[test]
@@ -361,6 +430,6 @@ proptest! {
         let keys = key_set(&[&own[0], &own[1], &own[2]]);
         let found = verdict(keys, &text(&mixed));
         prop_assert_eq!(found.standing(), Standing::Intact);
-        prop_assert_eq!((found.processes, found.other, found.dropped), (3, 1, 6));
+        prop_assert_eq!((found.processes, found.other, found.dropped), (3, 1, 0));
     }
 }

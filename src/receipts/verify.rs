@@ -36,7 +36,11 @@ struct Run {
     next: u64,
     /// Lines after the last seal.
     unsealed: u64,
+    /// As many there may be.
+    lines: u64,
     dropped: u64,
+    /// When it was sealed last, and the number of that seal.
+    sealed: (String, u64),
     began: String,
     at: Place,
 }
@@ -85,6 +89,11 @@ pub enum Fault {
     /// Nobody gave the key.
     #[error("signed with a key that is not among the given ones")]
     UnknownKey,
+    /// The seal before says after how many lines there is another one.
+    #[error(
+        "more lines than {0} without a seal: the seal before them says that there is one by then"
+    )]
+    Unsealed(u64),
     /// There is not one receipt.
     #[error("no log begins here: there are no receipts")]
     Nothing,
@@ -103,6 +112,7 @@ impl Fault {
             Self::NoSeal => "no_seal",
             Self::Signature => "signature",
             Self::UnknownKey => "unknown_key",
+            Self::Unsealed(_) => "unsealed",
             Self::Nothing => "nothing",
         }
     }
@@ -113,6 +123,8 @@ impl Fault {
 pub enum Standing {
     /// Every line is sealed, and every process has ended its log.
     Intact,
+    /// Nothing is wrong with what is there, and it is not all: the processes dropped lines, as their seals say.
+    Dropped,
     /// Nothing is wrong, but the end of a log is not there: the process runs, was killed, or the end was cut off.
     Open,
     /// Something was removed, altered, repeated, moved or put in, or cannot be judged.
@@ -132,18 +144,33 @@ pub struct Verdict {
     pub unsealed: u64,
     /// Lines of something else.
     pub other: u64,
-    /// Lines that the processes had to drop, as their seals say.
+    /// Lines that the processes had to drop, as their seals say; at least, where an end is missing.
     pub dropped: u64,
     /// Logs of processes.
     pub processes: u64,
-    /// Logs that do not end: when each began, and where.
-    pub unended: Vec<(String, Place)>,
+    /// Logs that do not end.
+    pub unended: Vec<Unended>,
     /// The last line was cut off in the middle.
     pub is_cut: bool,
     /// Lines with a fault.
     pub faults: u64,
     /// The first of them.
     pub named: Vec<(Place, Fault)>,
+}
+
+/// A log without an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unended {
+    /// When it began, as its first line says.
+    pub began: String,
+    /// Where.
+    pub at: Place,
+    /// When its last seal was made, as that says.
+    pub sealed: String,
+    /// The number of that line.
+    pub seq: u64,
+    /// Lines after it.
+    pub unsealed: u64,
 }
 
 impl Verdict {
@@ -154,6 +181,8 @@ impl Verdict {
             Standing::Broken
         } else if !self.unended.is_empty() || self.is_cut {
             Standing::Open
+        } else if self.dropped > 0 {
+            Standing::Dropped
         } else {
             Standing::Intact
         }
@@ -239,7 +268,9 @@ impl Verifier {
             link: receipt.link,
             next: 1,
             unsealed: 0,
+            lines: seal.lines,
             dropped: seal.dropped,
+            sealed: (seal.time.clone(), 0),
             began: seal.time,
             at: place.clone(),
         });
@@ -279,9 +310,15 @@ impl Verifier {
                 Ok(()) => {
                     self.verdict.seals += 1;
                     run.unsealed = 0;
+                    if let Some(seal) = seal {
+                        run.lines = seal.lines;
+                        run.sealed = (seal.time.clone(), receipt.seq);
+                    }
                 }
                 Err(fault) => self.fault(place, fault),
             }
+        } else if fault.is_none() && run.unsealed.checked_sub(1) == Some(run.lines) {
+            self.fault(place, Fault::Unsealed(run.lines));
         }
         if let Some(seal) = seal.filter(|seal| seal.process == run.process) {
             self.verdict.dropped += seal.dropped.saturating_sub(run.dropped);
@@ -320,7 +357,14 @@ impl Verifier {
     fn give_up(&mut self, run: Run) {
         self.verdict.unsealed += run.unsealed;
         if self.verdict.unended.len() < OPEN {
-            self.verdict.unended.push((run.began, run.at));
+            let (sealed, seq) = run.sealed;
+            self.verdict.unended.push(Unended {
+                began: run.began,
+                at: run.at,
+                sealed,
+                seq,
+                unsealed: run.unsealed,
+            });
         }
     }
 }

@@ -318,7 +318,10 @@ impl<'q> Output<'q> {
     fn seal_with(&mut self, receipts: Option<Arc<ReceiptSettings>>) {
         self.receipts = receipts;
         match (&self.receipts, &mut self.chain) {
-            (Some(receipts), Some(chain)) => chain.follow(Arc::clone(receipts)),
+            (Some(receipts), Some(chain)) => {
+                chain.follow(Arc::clone(receipts));
+                self.seal_if_due();
+            }
             (None, Some(_)) => self.end_chain(),
             (_, None) => {}
         }
