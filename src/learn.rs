@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::authz::PathPattern;
 use crate::clock::UnixTime;
 use crate::config;
 use crate::decision_log::{Counts, Record};
@@ -230,8 +231,15 @@ impl Learner {
         let current = self.options.current.as_ref();
         let narrowed = current.and_then(|current| Some(current.narrowed(current.route(name)?)));
         let account = record.account.as_deref().filter(|_| record.is_verified());
-        let known = current.and_then(|current| current.parameters(name, &segments));
-        let (steps, standing) = steps(&segments, account, taken, &known.unwrap_or_default());
+        let spelled = match current {
+            Some(current) => current.spelled(name, &segments),
+            // A route is called by its path unless it has a name.
+            None => PathPattern::parse(name)
+                .ok()
+                .filter(|path| current::matches(path, &segments))
+                .map(|path| current::spelled(&path, segments.len())),
+        };
+        let (steps, standing) = steps(&segments, account, taken, &spelled.unwrap_or_default());
         let key = UseKey {
             method: record.method.clone().unwrap_or_default(),
             party,
@@ -240,7 +248,7 @@ impl Learner {
         };
         let tree = self.trees.entry(narrowed.unwrap_or_default()).or_default();
         let account = account.unwrap_or_default();
-        let Some(node) = tree.descend(steps, account, &mut self.room) else {
+        let Some(node) = tree.descend(steps, (party, account), &mut self.room) else {
             self.questions.beyond += 1;
             return;
         };
@@ -373,28 +381,39 @@ struct Taken {
 }
 
 /// The way down the tree, and how the request stands to the account in it.
-/// `known` are the segments that the policy of the time has a parameter for.
+/// `spelled` are the segments that the route of the time spells out (`true`), and those that it has a parameter for: both
+/// stay what they are, so that a route beside it, and an account that is called like a word of the path, change nothing.
 fn steps(
     segments: &[String],
     account: Option<&str>,
     taken: &Taken,
-    known: &[usize],
+    spelled: &[Option<bool>],
 ) -> (Vec<Step>, Standing) {
-    let own = account
-        .filter(|account| !account.is_empty())
-        .and_then(|account| {
-            let mut all = segments.iter();
-            all.position(|segment| segment.eq_ignore_ascii_case(account))
+    let spelled = |at: usize| spelled.get(at).copied().flatten();
+    let is_word = |at: usize| {
+        let segment = segments.get(at).filter(|segment| !segment.is_empty());
+        let by_looks = segment.is_some_and(|segment| !segments::is_value(segment));
+        spelled(at).unwrap_or(by_looks)
+    };
+    let account = account.filter(|account| !account.is_empty());
+    let own = account.and_then(|account| {
+        let mut all = segments.iter().enumerate().skip(1);
+        let found = all.find(|(at, segment)| {
+            segment.eq_ignore_ascii_case(account) && spelled(*at) != Some(true) && is_word(at - 1)
         });
+        found.map(|(at, _)| at)
+    });
     let pinned = taken.pinned.as_deref().unwrap_or_default();
     let steps = segments.iter().enumerate().map(|(at, segment)| {
-        let segment = segment.clone();
-        match pinned.get(at).copied().flatten() {
-            _ if own == Some(at) => Step::Own(segment),
-            Some(true) => Step::Pinned(segment),
-            Some(false) => Step::Value(segment),
-            None if known.contains(&at) || segments::is_value(&segment) => Step::Value(segment),
-            None => Step::Literal(segment),
+        let text = segment.clone();
+        match pinned.get(at).copied().flatten().or(spelled(at)) {
+            _ if own == Some(at) => Step::Own(text, spelled(at) == Some(false)),
+            Some(true) => Step::Pinned(text),
+            Some(false) => Step::Value(text),
+            None if segments::is_value(segment) => Step::Value(text),
+            // Nobody knows who it was: no name that looks alike is opened for that.
+            None if matches!(taken.party, Party::Word(_)) => Step::Pinned(text),
+            None => Step::Literal(text),
         }
     });
     let standing = match (own, account) {

@@ -1,4 +1,8 @@
 //! Pieces of YAML for documents that the program writes.
+//!
+//! Texts come from records and from documents of others, who may write `${NAME}` and `${file:/path}` into them: all that is
+//! written here reads back as the very text, and takes nothing from environment or files. Only what the current
+//! configuration says is written as it stands there ([`flow`], [`key`]).
 
 use super::is_plain_text;
 use super::node::{Entry, Node, Value};
@@ -23,12 +27,22 @@ pub(crate) fn name(text: &str) -> String {
 
 /// A text as a scalar: plain where that reads as the same text everywhere, else quoted.
 pub(crate) fn scalar(text: &str) -> String {
+    key(&inert(text))
+}
+
+/// `${` as the configuration spells these two characters themselves.
+fn inert(text: &str) -> String {
+    text.replace("${", "$${")
+}
+
+/// A key, or a scalar of the current configuration: references are left as they are, and in keys there are none.
+pub(crate) fn key(text: &str) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     let first = |c: char| c.is_ascii_alphabetic() || c == '_' || c == '/';
     if text.starts_with(first) && text.chars().all(word) && is_plain_text(text) {
         return text.to_owned();
     }
-    quoted(text)
+    json_string(text)
 }
 
 /// A path as a scalar of a block: braces need no quotes there.
@@ -44,6 +58,10 @@ pub(crate) fn path(text: &str) -> String {
 
 /// JSON's strings are YAML's double-quoted ones, and ours are escaped whatever a caller put into them.
 pub(crate) fn quoted(text: &str) -> String {
+    json_string(&inert(text))
+}
+
+fn json_string(text: &str) -> String {
     let mut out = Vec::new();
     json::string(&mut out, text);
     String::from_utf8(out).unwrap_or_default()
@@ -70,11 +88,11 @@ pub(crate) fn flow(node: &Node) -> String {
         Value::Map(entries) => {
             let entries = entries
                 .iter()
-                .map(|entry| format!("{}: {}", scalar(&entry.key), flow(&entry.value)));
+                .map(|entry| format!("{}: {}", key(&entry.key), flow(&entry.value)));
             format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
         }
         Value::Scalar(_) => match node.text() {
-            Some(text) => scalar(text),
+            Some(text) => key(text),
             None => node.plain(),
         },
     }

@@ -62,11 +62,11 @@ impl Record {
         self.issuer.is_some() && self.principal.is_none()
     }
 
-    /// Whether the upstream did what was asked: its answer is no error.
+    /// Whether the upstream did what was asked: its answer is no error, and does not send the caller elsewhere, as to a login.
     #[must_use]
     pub fn is_fulfilled(&self) -> bool {
         self.status
-            .is_some_and(|status| (101..400).contains(&status))
+            .is_some_and(|status| matches!(status, 101..=299 | 304))
     }
 
     /// Whether it is of a listener that attaches credentials: policy has nothing to say there.

@@ -100,11 +100,17 @@ impl Current {
         self.by_name.get(name).copied()
     }
 
-    /// The segments of a path that the route of this name has parameters for.
-    pub(super) fn parameters(&self, route: &str, segments: &[String]) -> Option<Vec<usize>> {
+    /// Which segments of a path the route of this name spells out (`true`), and which it has parameters for (`false`).
+    pub(super) fn spelled(&self, route: &str, segments: &[String]) -> Option<Vec<Option<bool>>> {
         let paths = &self.routes.get(self.route(route)?)?.paths;
         let path = paths.iter().find(|path| matches(path, segments))?;
-        Some(path.parameters().map(|(_, at)| at).collect())
+        Some(spelled(path, segments.len()))
+    }
+
+    /// Whether a route matches all that `template` does.
+    pub(super) fn contains(&self, route: &str, template: &Template) -> bool {
+        let route = self.route(route).and_then(|at| self.routes.get(at));
+        route.is_some_and(|route| route.paths.iter().any(|path| template.is_within(path)))
     }
 
     /// What a route is narrowed to, as lines of a route.
@@ -216,7 +222,7 @@ impl Current {
                 config::Value::Map(entries) => {
                     let entries = entries.iter().map(|entry| {
                         let value = self.value(route, &entry.value, template, example);
-                        format!("{}: {value}", text::scalar(&entry.key))
+                        format!("{}: {value}", text::key(&entry.key))
                     });
                     format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
                 }
@@ -271,6 +277,18 @@ impl Current {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// Which of so many segments a pattern spells out (`true`), and which vary (`false`).
+pub(super) fn spelled(pattern: &PathPattern, segments: usize) -> Vec<Option<bool>> {
+    let parts = pattern.segments();
+    (0..segments)
+        .map(|at| match parts.get(at) {
+            Some(PatternSegment::Literal(_)) => Some(true),
+            Some(PatternSegment::Parameter(_)) => Some(false),
+            Some(PatternSegment::Rest) | None => None,
+        })
+        .collect()
 }
 
 /// Whether a pattern matches decoded segments.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::current::Current;
 use super::parties::{Parties, Party};
 use super::tree::{Part, Standing, Template, Use, UseKey};
+use crate::authz::PathPattern;
 use crate::config::written as text;
 
 /// Fewer requests than these say little.
@@ -130,13 +131,15 @@ impl Drafting<'_> {
         for (key, found) in found {
             by_party.entry(key.party).or_default().push((key, found));
         }
-        let open = by_party
-            .iter()
-            .find(|(party, _)| self.parties.get(**party) == Some(&Party::Word("anyone")));
-        if let Some((party, found)) = open {
-            // Tokens are not looked at there, so nobody else needs to be named.
+        let anyone = self.anyone();
+        let open = anyone.and_then(|party| Some((party, by_party.remove(&party)?)));
+        // Tokens are not looked at there, so nobody else needs to be named. What the policy of the time has not opened, or
+        // the operator, stays closed: who has a name goes before.
+        if let Some((party, found)) = open
+            && (by_party.is_empty() || self.is_open(template, &found))
+        {
             return vec![Alternative {
-                party: *party,
+                party,
                 text: "anyone".to_owned(),
                 count: found.iter().map(|(_, found)| found.count).sum(),
                 note: String::new(),
@@ -150,6 +153,24 @@ impl Drafting<'_> {
         // One that is wider would leave nothing to those behind it.
         alternatives.sort_by_key(|own| std::cmp::Reverse(own.conditions));
         alternatives
+    }
+
+    /// The party that is everybody.
+    fn anyone(&self) -> Option<usize> {
+        let mut all = 0..self.names.len();
+        all.find(|at| self.parties.get(*at) == Some(&Party::Word("anyone")))
+    }
+
+    /// Whether what `anyone` asked for says that all of the template is open.
+    fn is_open(&self, template: &Template, found: &Found<'_>) -> bool {
+        found.iter().any(|(key, _)| {
+            let route = self.routes.get(key.route).map_or("", String::as_str);
+            let of_the_time = match self.current {
+                Some(current) => current.contains(route, template),
+                None => PathPattern::parse(route).is_ok_and(|path| template.is_within(&path)),
+            };
+            of_the_time || key.standing == Standing::Accepted
+        })
     }
 
     fn of_party(&self, template: &Template, party: usize, found: &Found<'_>) -> Vec<Alternative> {
@@ -315,23 +336,14 @@ impl Drafting<'_> {
                 .unsure
                 .push(format!("{} request{plural} only", route.requests));
         }
-        for part in &template.parts {
-            let Part::Parameter {
-                name, values, own, ..
-            } = part
-            else {
-                continue;
-            };
-            let seen: Vec<&str> = values.seen.iter().map(String::as_str).take(3).collect();
-            if values.seen.len() < 3 && !values.more && !seen.is_empty() {
-                let what = if *own { "account" } else { "value" };
-                let plural = if seen.len() == 1 { "" } else { "s" };
-                route.unsure.push(format!(
-                    "{} {what}{plural} of {{{name}}} only: {}",
-                    values.count(),
-                    seen.join(", ")
-                ));
-            }
+        route.doubt_values(template);
+        if let Some(anyone) = self.anyone()
+            && found.iter().any(|(key, _)| key.party == anyone)
+            && !route.parties().any(|party| party == anyone)
+        {
+            route
+                .unsure
+                .push("`anyone` was let pass on a part of this, and is left out".to_owned());
         }
         for (party, name) in self.names.iter().enumerate() {
             let all = found.iter().filter(|(key, _)| key.party == party);
@@ -341,6 +353,11 @@ impl Drafting<'_> {
                 route
                     .unsure
                     .push(format!("{name} has no account, and reaches every one"));
+            }
+            if any(Standing::Once) {
+                route.unsure.push(format!(
+                    "the path has the account of {name}, of one only: whether it is one, and whose, is not checked"
+                ));
             }
             if any(Standing::Accepted) {
                 route.unsure.push(format!(
@@ -363,6 +380,40 @@ impl Drafting<'_> {
 }
 
 impl Route {
+    /// Which values of its parameters there were, where they say little or may be names of their own.
+    fn doubt_values(&mut self, template: &Template) {
+        for part in &template.parts {
+            let Part::Parameter {
+                name, values, own, ..
+            } = part
+            else {
+                continue;
+            };
+            if !values.alike.is_empty() {
+                let mut names: Vec<&str> =
+                    values.alike.iter().map(String::as_str).take(3).collect();
+                if values.alike.len() > names.len() {
+                    names.push("…");
+                }
+                self.unsure.push(format!(
+                    "{{{name}}} stands for {} names that looked alike: {}",
+                    values.alike.len(),
+                    names.join(", ")
+                ));
+            }
+            let seen: Vec<&str> = values.seen.iter().map(String::as_str).take(3).collect();
+            if values.seen.len() < 3 && !values.more && !seen.is_empty() {
+                let what = if *own { "account" } else { "value" };
+                let plural = if seen.len() == 1 { "" } else { "s" };
+                self.unsure.push(format!(
+                    "{} {what}{plural} of {{{name}}} only: {}",
+                    values.count(),
+                    seen.join(", ")
+                ));
+            }
+        }
+    }
+
     fn upgraded(&mut self, protocols: &BTreeSet<String>) {
         let protocols: Vec<&str> = protocols.iter().map(String::as_str).collect();
         if !protocols.is_empty() {

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use super::current::matches;
-use crate::authz::{PathPattern, PatternSegment};
+use super::current::{matches, spelled};
+use crate::authz::PathPattern;
 use crate::decision_log::Record;
 
 /// Requests of a client for a path: `CLIENT:PATH`, as in `billing:/accounts/{account}/usage`.
@@ -62,13 +62,6 @@ impl Include {
 
     /// Which segments the path spells out (`true`), and which vary (`false`).
     pub(super) fn steps(&self, segments: &[String]) -> Vec<Option<bool>> {
-        let parts = self.path.segments();
-        (0..segments.len())
-            .map(|at| match parts.get(at) {
-                Some(PatternSegment::Literal(_)) => Some(true),
-                Some(PatternSegment::Parameter(_)) => Some(false),
-                Some(PatternSegment::Rest) | None => None,
-            })
-            .collect()
+        spelled(&self.path, segments.len())
     }
 }

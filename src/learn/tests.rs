@@ -259,3 +259,137 @@ fn callers_are_named_after_their_clients_and_what_is_hostile_stays_in_its_place(
         assert!(text.lines().any(|own| own == line), "{line}\n{text}");
     }
 }
+
+#[test]
+fn a_public_literal_opens_nothing_beside_it() {
+    let all = |account: &str| {
+        [
+            request(
+                "web",
+                "GET",
+                "/accounts/acme",
+                &json!({"route": "/accounts/{account}", "account": account}),
+            ),
+            request(
+                "robot",
+                "GET",
+                "/reports/2024",
+                &json!({"route": "/reports/{report}"}),
+            ),
+        ]
+    };
+    let public = ["/accounts/demo", "/reports/2025"].map(|path| {
+        let anonymous =
+            json!({"issuer": null, "client": null, "principal": "anonymous", "route": path});
+        request("x", "GET", path, &anonymous)
+    });
+    let text = learned(&[all("acme"), public].concat()).policy;
+    let rule = |path: &str| {
+        let (_, rest) = text.split_once(&format!("- path: {path}\n")).expect(path);
+        rest.split("  - path:").next().unwrap().to_owned()
+    };
+    for path in ["/accounts/demo", "/reports/2025"] {
+        assert!(rule(path).contains("GET: anyone"), "{text}");
+    }
+    let (account, report) = (rule("/accounts/{account}"), rule("/reports/{report}"));
+    let own = "- {caller: web, account: \"{account}\"}";
+    assert!(account.contains(own), "{text}");
+    assert!(report.contains("- robot"), "{text}");
+    assert!(
+        !account.contains("anyone") && !report.contains("anyone"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_account_called_like_a_word_of_the_path_changes_no_path() {
+    let of = |account: &str, path: &str| request("web", "GET", path, &json!({"account": account}));
+    let records = [
+        of("api", "/api/orders"),
+        of("orders", "/api/orders"),
+        of("acme", "/api/orders"),
+        plain("robot", "/api/orders"),
+        plain("admin", "/admin/orders"),
+    ];
+    assert_eq!(paths(&records), ["/admin/orders", "/api/orders"]);
+    let text = learned(&[of("acme", "/accounts/acme")]).policy;
+    assert!(
+        text.contains("# unsure: the path has the account of web, of one only"),
+        "{text}"
+    );
+    // The twin: two have their own in the same place.
+    let records = [
+        of("acme", "/accounts/acme"),
+        of("globex", "/accounts/globex"),
+    ];
+    assert_eq!(paths(&records), ["/accounts/{account}"]);
+}
+
+#[test]
+fn a_word_beside_accounts_that_one_without_asks_for_is_none() {
+    let of = |account: &str| {
+        let path = format!("/accounts/{account}");
+        request("web", "GET", &path, &json!({"account": account}))
+    };
+    let own = [of("acme"), of("globex")];
+    let count = plain("metrics", "/accounts/count");
+    let text = learned(&[own.to_vec(), vec![count]].concat()).policy;
+    assert!(text.contains("- path: /accounts/count\n"), "{text}");
+    assert!(
+        !text.contains("metrics has no account, and reaches every one"),
+        "{text}"
+    );
+    // The twin: who asks for those of the others reaches all.
+    let billing = ["acme", "globex"].map(|own| plain("billing", &format!("/accounts/{own}")));
+    let text = learned(&[own, billing].concat()).policy;
+    assert!(
+        text.contains("billing has no account, and reaches every one"),
+        "{text}"
+    );
+    assert!(!text.contains("- path: /accounts/acme"), "{text}");
+}
+
+#[test]
+fn a_redirect_is_a_question_and_not_modified_is_an_answer() {
+    for status in [301, 302, 303, 307, 308] {
+        let learned = learned(&[request("web", "GET", "/x", &json!({"status": status}))]);
+        assert_eq!(
+            (learned.routes, learned.questions.len()),
+            (0, 1),
+            "{status}"
+        );
+        assert_eq!(learned.questions[0].why, Why::NotFulfilled(status));
+    }
+    for status in [101, 200, 204, 304] {
+        let learned = learned(&[request("web", "GET", "/x", &json!({"status": status}))]);
+        assert_eq!(
+            (learned.routes, learned.questions.len()),
+            (1, 0),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn the_names_of_one_party_take_nothing_of_another() {
+    for many in [24, 200] {
+        let names = (0..many).map(|at| plain("web", &format!("/x{}", "a".repeat(at + 1))));
+        let mut records: Vec<Value> = names.collect();
+        records.push(plain("operator", "/admin"));
+        let text = learned(&records).policy;
+        assert!(text.contains("- path: /admin\n"), "{text}");
+        let (_, open) = text.split_once("- path: /{id}\n").expect("a parameter");
+        assert!(!open.contains("operator"), "{text}");
+        let unsure =
+            format!("# unsure: {{id}} stands for {many} names that looked alike: xa, xaa, xaaa, …");
+        assert!(open.contains(&unsure), "{text}");
+    }
+    // The twin: names that both ask for are values of both.
+    let both = ["web", "robot"].map(|client| {
+        ["ann", "bob", "eve"].map(|name| plain(client, &format!("/users/{name}/keys")))
+    });
+    assert_eq!(paths(&both.concat()), ["/users/{user}/keys"]);
+    // One name each is nobody's collection.
+    let each = ["ann", "bob", "eve"].map(|name| plain(name, &format!("/users/{name}/keys")));
+    assert_eq!(paths(&each).len(), 3);
+}

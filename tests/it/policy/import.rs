@@ -809,3 +809,28 @@ fn through_the_proxy_what_is_trusted_to_be_public_is_and_nothing_else() {
     assert_eq!(price(with("prices:read")), 200);
     assert_eq!(price(bed.token().expires_in(-3600).sign()), 401);
 }
+
+#[test]
+fn a_reference_in_a_document_is_written_as_the_text_that_it_is() {
+    let place = Place::new();
+    let bed = Setup::new("routes:\n  - {path: /**, allow: nobody}\n").start();
+    let mut document = secured(&json!([{"scoped": ["${AGENT_SECRET}"]}]));
+    document["components"]["securitySchemes"]["scoped"] = json!({
+        "type": "oauth2",
+        "flows": {"clientCredentials": {"tokenUrl": "https://id.example.org/token", "scopes": {"${AGENT_SECRET}": ""}}},
+    });
+    let policy = place.import(&document, &["--config", path(&bed.config)]);
+    bed.proxy
+        .reload(&policy)
+        .unwrap_or_else(|error| panic!("{error}\n{policy}"));
+    let (_, target) = policy.split_once("- path: ").expect("a route");
+    let target = target.lines().next().expect("a path");
+    for (scope, wanted) in [
+        ("${AGENT_SECRET}", 200),
+        ("$${AGENT_SECRET}", 403),
+        ("x", 403),
+    ] {
+        let request = Request::get(target).bearer(bed.token().claim("scope", scope).sign());
+        assert_eq!(bed.send(&request).status, wanted, "{scope}\n{policy}");
+    }
+}

@@ -544,3 +544,92 @@ routes: [{path: /**, allow: [web, any]}]
     let record = bed.proxy.await_records(3).pop().expect("a record");
     assert_eq!(record["caller"], "web");
 }
+
+/// One account, and one report, that everybody may see, beside those of their owners.
+const PUBLIC: &str = r#"
+issuers:
+  - name: main
+    issuer: @ISSUER@
+    jwks: {file: @DIR@/jwks.json}
+    audiences: [api]
+    algorithms: [RS256, ES256]
+    claim_mappings: {account: account}
+callers:
+  robot: {issuer: main, client: robot}
+  tenants: {issuer: main}
+routes:
+  - path: /accounts/demo
+    allow: anyone
+  - path: /accounts/{account}
+    allow: {caller: tenants, account: "{account}"}
+  - path: /reports/2025
+    allow: anyone
+  - path: /reports/{report}
+    allow: robot
+"#;
+
+#[test]
+fn a_public_path_beside_accounts_stays_the_only_one() {
+    let bed = Setup::bare(PUBLIC).upstream(upstream()).start();
+    let of = |client, account| token(&bed, (client, account, "")).sign();
+    let good = [
+        Request::get("/accounts/demo"),
+        Request::get("/accounts/acme").bearer(of("acme-app", "acme")),
+        Request::get("/reports/2025"),
+        Request::get("/reports/2024").bearer(of("robot", "")),
+    ];
+    for request in &good {
+        bed.send(request).expect(200);
+    }
+    bed.proxy.await_records(good.len());
+    let log = bed.dir.path().join("decisions.log");
+    std::fs::write(&log, bed.proxy.log_text()).expect("a file");
+    let learned = learn(&bed, &log, &[]);
+    let policy = learned["policy"].as_str().expect("text");
+    bed.proxy.reload(policy).expect("a good policy");
+    for request in &good {
+        assert_eq!(
+            bed.send(request).status,
+            200,
+            "{}\n{policy}",
+            request.target
+        );
+    }
+    for request in [
+        Request::get("/accounts/acme"),
+        Request::get("/accounts/globex").bearer(of("acme-app", "acme")),
+        Request::get("/reports/2024"),
+        Request::get("/reports/2024").bearer(of("acme-app", "acme")),
+    ] {
+        let status = bed.send(&request).status;
+        assert!(
+            [401, 403].contains(&status),
+            "{status} {}\n{policy}",
+            request.target
+        );
+    }
+}
+
+#[test]
+fn a_reference_in_a_record_is_written_as_the_text_that_it_is() {
+    const SCOPES: [&str; 3] = ["${AGENT_SECRET}", "${file:/etc/hostname}", "$${x}"];
+    let bed = Setup::bare(OBSERVED).upstream(upstream()).start();
+    let with = |scope: &str| {
+        let token = token(&bed, ("web", "", scope)).sign();
+        bed.send(&Request::get("/orders").bearer(token)).status
+    };
+    assert_eq!(with(&SCOPES.join(" ")), 200);
+    bed.proxy.await_records(1);
+    let log = bed.dir.path().join("decisions.log");
+    std::fs::write(&log, bed.proxy.log_text()).expect("a file");
+    let learned = learn(&bed, &log, &[]);
+    let policy = learned["policy"].as_str().expect("text");
+    assert!(policy.contains("$${AGENT_SECRET}"), "{policy}");
+    bed.proxy.reload(policy).expect("a good policy");
+    assert_eq!(with(&SCOPES.join(" ")), 200, "{policy}");
+    for at in 0..SCOPES.len() {
+        let mut fewer = SCOPES.to_vec();
+        fewer.remove(at);
+        assert_eq!(with(&fewer.join(" ")), 403, "{policy}");
+    }
+}
