@@ -1,7 +1,7 @@
 //! Recorded requests under another configuration: what would now be decided differently.
 //!
 //! Each record is made into the request it was, as far as it has it, and goes the way of every request
-//! ([`Explainer`](crate::explain::Explainer)). What a record does not have (roles, groups, certificates, a hashed subject, claims
+//! ([`Explainer`]). What a record does not have (roles, groups, certificates, a hashed subject, claims
 //! that the policy of the time did not read) makes a *may* of what depends on it. What counts is whether a request passes: what
 //! was only observed passed then.
 
