@@ -34,10 +34,10 @@ impl Secrets {
         }
     }
 
-    /// Learns a compact token: all of it as it is, its signature in all forms.
+    /// Learns a compact token: all of it as it is, save its header, and its signature in all forms.
     pub fn learn_token(&mut self, token: &str) {
         let id = self.name("a token");
-        self.add(id, "raw", token.as_bytes());
+        self.add(id, "raw", without_header(token.as_bytes()));
         if let Some((_, signature)) = token.rsplit_once('.') {
             let most = signature.len().min(64);
             for (form, text) in forms::all(&signature.as_bytes()[..most]) {
@@ -79,6 +79,14 @@ impl Secrets {
                 let name = &self.names[*name];
                 Some(format!("{name} ({form}) in: {}", super::show(around)))
             })
+    }
+}
+
+/// A JWS header is no secret, and begins as those of other tokens and of the seals of receipts do.
+fn without_header(token: &[u8]) -> &[u8] {
+    match token.iter().position(|byte| *byte == b'.') {
+        Some(at) if token.starts_with(b"eyJ") => &token[at..],
+        _ => token,
     }
 }
 
@@ -129,7 +137,7 @@ pub fn learn_field(name: &str, value: &str) {
         let secret = value.split_once(' ').map_or(value, |(_, rest)| rest);
         teach(|known| {
             let name = known.name("a credential of a request");
-            known.add(name, "raw", secret.as_bytes());
+            known.add(name, "raw", without_header(secret.as_bytes()));
         });
     }
 }
