@@ -15,6 +15,7 @@ mod include;
 mod parties;
 mod questions;
 mod segments;
+mod template;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -37,7 +38,8 @@ pub use questions::{Question, Refused, Why};
 use draft::Route;
 use parties::{Parties, Party};
 use questions::Questions;
-use tree::{Node, Standing, Step, Template, Use, UseKey};
+use template::Template;
+use tree::{Node, Standing, Step, Use, UseKey};
 
 /// Most segments of a path that is learned.
 const SEGMENTS: usize = 32;

@@ -6,10 +6,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::output::{self, OutputFormat};
-use super::progress::Progress;
-use super::{BAD_CONFIGURATION, check};
+use super::{BAD_CONFIGURATION, check, progress};
 use crate::clock::Clock;
-use crate::decision_log::{self, Counts, Log, with_commas};
+use crate::decision_log::{Counts, with_commas};
 use crate::learn::{Current, Include, Learned, Learner, Options, Tried};
 use crate::telemetry::json::visible;
 
@@ -60,23 +59,16 @@ pub(super) fn run(arguments: Arguments) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let logs: Vec<Log> = arguments.logs.iter().map(|path| Log::new(path)).collect();
     let mut learner = Learner::new(Options {
         current,
         include: arguments.include,
         accept_observed: arguments.accept_observed,
     });
-    let mut progress = Progress::new(&logs);
-    let read = decision_log::read(
-        &logs,
-        |record, line| learner.record(record, line),
-        |counts| progress.look(counts),
-    );
-    progress.end();
+    let read = progress::records(&arguments.logs, |record, line| learner.record(record, line));
     let counts = match read {
         Ok(counts) => counts,
         Err(error) => {
-            output::err(&format!("countersign: {}\n", visible(&error.to_string())));
+            output::err(&format!("countersign: {error}\n"));
             return ExitCode::from(USAGE);
         }
     };

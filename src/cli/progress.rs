@@ -1,11 +1,13 @@
 //! How far a long reading of logs has come, on a terminal.
 
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::output;
 use crate::clock::{Clock, Tick};
-use crate::decision_log::{Counts, Log, with_commas};
+use crate::decision_log::{self, Counts, Log, Record, with_commas};
+use crate::telemetry::json::visible;
 
 /// What takes no longer needs no progress.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -24,6 +26,21 @@ pub(super) struct Progress {
     /// Bytes of all logs, where that is known.
     all: Option<u64>,
     is_terminal: bool,
+}
+
+/// Reads the decision records of logs, showing how far it is.
+///
+/// # Errors
+/// A log cannot be read; in words, for people.
+pub(super) fn records(
+    paths: &[PathBuf],
+    take: impl FnMut(&Record, &[u8]),
+) -> Result<Counts, String> {
+    let logs: Vec<Log> = paths.iter().map(|path| Log::new(path)).collect();
+    let mut progress = Progress::new(&logs);
+    let read = decision_log::read(&logs, take, |counts| progress.look(counts));
+    progress.end();
+    read.map_err(|error| visible(&error.to_string()))
 }
 
 impl Progress {

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::output::{self, OutputFormat};
-use super::progress::Progress;
-use super::{BAD_CONFIGURATION, check};
+use super::{BAD_CONFIGURATION, check, progress};
 use crate::clock::{Clock, UnixTime};
 use crate::config;
-use crate::decision_log::{self, Counts, Log, with_commas};
+use crate::decision_log::{Counts, with_commas};
 use crate::replay::{Difference, Replay, Seen};
 use crate::telemetry::json::visible;
 
@@ -70,18 +69,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
-    let logs: Vec<Log> = arguments.logs.iter().map(|path| Log::new(path)).collect();
-    let mut progress = Progress::new(&logs);
-    let read = decision_log::read(
-        &logs,
-        |record, line| replay.record(record, line),
-        |counts| progress.look(counts),
-    );
-    progress.end();
+    let read = progress::records(&arguments.logs, |record, line| replay.record(record, line));
     let counts = match read {
         Ok(counts) => counts,
         Err(error) => {
-            output::err(&format!("countersign: {}\n", visible(&error.to_string())));
+            output::err(&format!("countersign: {error}\n"));
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::tree::Template;
+use super::template::Template;
 use crate::authz::{PathPattern, PatternSegment};
 use crate::config::written as text;
 use crate::config::{self, Config, Node, Problems};

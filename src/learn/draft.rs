@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::current::Current;
 use super::parties::{Parties, Party};
-use super::tree::{Part, Standing, Template, Use, UseKey};
+use super::template::{Part, Template};
+use super::tree::{Standing, Use, UseKey};
 use crate::authz::PathPattern;
 use crate::config::written as text;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::draft::Route;
 use super::parties::{Parties, Party};
 use super::segments::is_value;
-use super::tree::{Standing, Template};
+use super::template::Template;
+use super::tree::Standing;
 use crate::decision_log::{Bounded, Record};
 
 /// Most kinds of either that are told apart.

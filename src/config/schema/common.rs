@@ -1,6 +1,6 @@
 //! Shapes that several blocks use.
 
-use super::Need::Required;
+use super::Need::{Optional, Required};
 use super::{Block, Format, Key, Shape};
 
 pub(super) const K: u64 = 1 << 10;
@@ -22,6 +22,24 @@ pub(super) const FILE_NAME: Shape = Shape::Text(Format::File);
 pub(super) const VISIBLE_LIST: Shape = Shape::List(&VISIBLE);
 
 pub(super) const WEB_URL: Shape = Shape::Text(Format::WebUrl);
+
+/// `until` of what only observes.
+pub(super) const UNTIL: Key = Key::new(
+    "until",
+    &Shape::Text(Format::Date),
+    Optional,
+    "When `mode: observe` ends: a date (its end, UTC) or a time. From then on decisions are enforced.",
+    "2027-01-31",
+);
+
+/// `enforce` of what only observes.
+pub(super) const ENFORCE: Key = Key::new(
+    "enforce",
+    &Shape::Text(Format::Percent),
+    Optional,
+    "Of what is observed, the share of clients for whom it is enforced already: always the same ones, whatever they ask for, by a digest of the address (IPv6: its /64). Nobody when absent.",
+    "25%",
+);
 
 pub(super) const FILE: Shape = Shape::Block(&FILE_BLOCK);
 

@@ -1,7 +1,7 @@
 //! The keys of policy: callers and conditions.
 
 use super::Need::{Default, Optional, Required};
-use super::common::{FLAG, NAME, VISIBLE};
+use super::common::{ENFORCE, FLAG, NAME, UNTIL, VISIBLE};
 use super::{Block, Format, Key, Shape};
 
 /// A reference to one of `answers`.
@@ -129,20 +129,8 @@ pub(crate) static CALLER_BLOCK: Block = Block {
             "`observe` lets the caller's verified tokens pass whatever policy says of them, on every route, and records what it says; it needs `until`. What is refused before anybody is known (no route, method, path, token) is refused.",
             "observe",
         ),
-        Key::new(
-            "until",
-            &Shape::Text(Format::Date),
-            Optional,
-            "When `mode: observe` ends: a date (its end, UTC) or a time.",
-            "2027-01-31",
-        ),
-        Key::new(
-            "enforce",
-            &Shape::Text(Format::Percent),
-            Optional,
-            "Of what is observed, the share of clients for whom it is enforced already: always the same ones, whatever they ask for, by a digest of the address (IPv6: its /64). Nobody when absent.",
-            "25%",
-        ),
+        UNTIL,
+        ENFORCE,
     ],
 };
 

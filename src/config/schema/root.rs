@@ -1,7 +1,7 @@
 //! The document itself, `admin`, `probes`, `log` and `drain`.
 
 use super::Need::{Default, Optional, Required, Unless};
-use super::common::{DAY, FLAG, HOUR, K, M};
+use super::common::{DAY, ENFORCE, FLAG, HOUR, K, M, UNTIL};
 use super::{
     ANSWERS, Block, CALLER_BLOCK, CREDENTIAL, Format, IDENTITY, INBOUND, ISSUER, Key, OUTBOUND,
     ROUTE, SIGNING_KEY, Shape,
@@ -145,20 +145,8 @@ pub(crate) static ROOT: Block = Block {
             "`observe` decides and records but lets everything pass, on every route; it needs `until`. For introducing a policy, never for keeping one.",
             "observe",
         ),
-        Key::new(
-            "until",
-            &Shape::Text(Format::Date),
-            Optional,
-            "When `mode: observe` ends: a date (its end, UTC) or a time. From then on decisions are enforced.",
-            "2027-01-31",
-        ),
-        Key::new(
-            "enforce",
-            &Shape::Text(Format::Percent),
-            Optional,
-            "Of what is observed, the share of clients for whom it is enforced already: always the same ones, whatever they ask for, by a digest of the address (IPv6: its /64). Nobody when absent.",
-            "25%",
-        ),
+        UNTIL,
+        ENFORCE,
         Key::new(
             "end",
             &FLAG,

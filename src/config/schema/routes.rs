@@ -1,7 +1,7 @@
 //! The keys of policy: routes.
 
 use super::Need::{Default, Optional, Required};
-use super::common::{DAY, FLAG, LONG_OR_NONE, NAME};
+use super::common::{DAY, ENFORCE, FLAG, LONG_OR_NONE, NAME, UNTIL};
 use super::policy::{ALTERNATIVE, ANSWERS_NAME};
 use super::{Block, Format, Key, Shape};
 
@@ -169,20 +169,8 @@ pub(crate) static ROUTE: Block = Block {
             "`observe` decides and records but lets everything pass; it needs `until`. The document's when absent.",
             "observe",
         ),
-        Key::new(
-            "until",
-            &Shape::Text(Format::Date),
-            Optional,
-            "When `mode: observe` ends: a date (its end, UTC) or a time.",
-            "2027-01-31",
-        ),
-        Key::new(
-            "enforce",
-            &Shape::Text(Format::Percent),
-            Optional,
-            "Of what is observed, the share of clients for whom it is enforced already: always the same ones, whatever they ask for, by a digest of the address (IPv6: its /64). Nobody when absent.",
-            "25%",
-        ),
+        UNTIL,
+        ENFORCE,
     ],
 };
 
