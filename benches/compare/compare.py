@@ -32,8 +32,11 @@ KEYS, RUN, BODIES = WORK / "keys", WORK / "run", WORK / "bodies"
 PROXY_CORE, LOAD_CORE = os.environ.get("COMPARE_CORES", "0,1").split(",")
 PORT = int(os.environ.get("COMPARE_PORT", "27400"))
 NICE = "-19" if os.geteuid() == 0 else None
+# What clients offer is the same for all (not for the proxies: they have configurations of their own).
+OFFERED = {**os.environ, "OPENSSL_CONF": str(HERE / "conf/openssl.cnf")}
 
-# conns: connections; tokens: how many distinct ones; pace: requests per second in all; refused: every answer must be 401.
+# conns: connections; tokens: how many distinct ones; pace: requests per second in all; refused: every answer must be 401;
+# kind: only targets of that kind take it (targets.json), and no others.
 CASES = {
     "sat32": {"title": "one token, 32 connections", "conns": 32},
     "paced2k": {"title": "the same at 2,000 requests/s", "conns": 32, "pace": 2000},
@@ -44,6 +47,9 @@ CASES = {
     "conn1024": {"title": "1,024 connections", "conns": 1024},
     "body1m": {"title": "answers of 1 MiB", "conns": 32, "path": "/body/1m"},
     "h2": {"title": "HTTP/2, 8 connections with 16 streams", "conns": 8, "streams": 16},
+    "tls-full": {"title": "full handshake and one request", "kind": "tls", "conns": 4, "handshakes": "full"},
+    "tls-resumed": {"title": "resumed handshake and one request", "kind": "tls", "conns": 4, "handshakes": "resumed"},
+    "tls-body1m": {"title": "answers of 1 MiB over TLS", "kind": "tls", "conns": 32, "path": "/body/1m"},
 }
 
 
@@ -55,6 +61,8 @@ def variables():
         "NGINX_MODULES": os.environ.get("NGINX_MODULES", "/usr/lib/nginx/modules"), "ISS": claims["iss"], "AUD": claims["aud"],
         "SPKI_B64": (KEYS / "rs256.spki.b64").read_text(),
         "ASSERTION_ON": "  assertion: {header: x-auth-assertion, audience: bench, lifetime: 60s}",
+        # Of rows that have no other.
+        "TLS": "", "JWT_FILTER": "",
     }
 
 
@@ -88,12 +96,16 @@ class Target:
     def __init__(self, number, row):
         self.name, self.title, self.algorithm = row["name"], row["title"], row["auth"]
         self.row, self.port, self.process = row, PORT + 1 + number, None
+        self.kind = row.get("kind")
+        self.tls = machine.tls() if self.kind == "tls" else None
         suffix = Path(row["template"]).suffix
         self.values = {**variables(), "NAME": self.name, "PORT": str(self.port), "CONF": str(RUN / f"{self.name}{suffix}"), **row.get("vars", {})}
 
     def takes(self, case):
         only, skipped = self.row.get("only"), self.row.get("skip", [])
-        return case not in skipped and (only is None or case in only) and not (CASES[case].get("authenticated") and not self.algorithm)
+        if CASES[case].get("kind") != self.kind or (CASES[case].get("authenticated") and not self.algorithm):
+            return False
+        return case not in skipped and (only is None or case in only)
 
     def start(self):
         if not machine.is_free(self.port):
@@ -109,7 +121,7 @@ class Target:
             if self.process.process.poll() is not None:
                 break
             try:
-                if machine.get(self.port, authorization=self.bearer())[0] == 200:
+                if machine.get(self.port, authorization=self.bearer(), tls=self.tls)[0] == 200:
                     return (time.monotonic() - began) * 1000
             except OSError:
                 pass
@@ -134,31 +146,46 @@ class Target:
             ("no token", None), ("a bad signature", f"Bearer {self.token('bad-{}')}"), ("an expired token", f"Bearer {self.token('expired-{}')}"),
             ("no algorithm", f"Bearer {unsigned}"), ("another scheme", "Basic dTpw"),
         ]:
-            status, _ = machine.get(self.port, authorization=value)
+            status, _ = machine.get(self.port, authorization=value, tls=self.tls)
             if status != 401:
                 raise SystemExit(f"{self.name} answers {status} to {what}")
 
 
 def load(target, case, seconds):
     """One run of the load generator: requests, seconds, p50 and p99 in ms, answers that were not as they should be."""
+    prefix = (["nice", "-n", NICE] if NICE else []) + ["taskset", "-c", LOAD_CORE]
+    generator = load_h2load if case.get("streams") else load_handshakes if case.get("handshakes") else load_wrk
+    url = f"{'https' if target.tls else 'http'}://127.0.0.1:{target.port}{case.get('path', '/')}"
+    return {"p50": None, "p99": None, "bytes": 0, **generator(target, case, seconds, prefix, url)}
+
+
+def load_h2load(target, case, seconds, prefix, url):
+    command = ["h2load", "-t1", f"-c{case['conns']}", f"-m{case['streams']}", f"--duration={seconds}", "--warm-up-time=0"]
+    header = ["-H", f"authorization: {target.bearer()}"] if target.algorithm else []
+    said = subprocess.run(prefix + command + header + [url], capture_output=True, text=True, timeout=seconds + 60).stdout
+    done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", said)
+    codes = re.search(r"status codes: (\d+) 2xx", said)
+    if not done or not codes:
+        raise RuntimeError(said)
+    return {"requests": int(codes.group(1)), "seconds": seconds, "wrong": int(done.group(2)) + int(done.group(3))}
+
+
+def load_handshakes(target, case, seconds, prefix, url):
+    command = [sys.executable, str(HERE / "handshakes.py"), str(target.port), case["handshakes"], str(seconds), str(case["conns"])]
+    bearer = [target.bearer()] if target.algorithm else []
+    said = subprocess.run(prefix + command + bearer, env=OFFERED, capture_output=True, text=True, timeout=seconds + 60)
+    if said.returncode != 0:
+        raise RuntimeError(said.stderr)
+    return json.loads(said.stdout)
+
+
+def load_wrk(target, case, seconds, prefix, url):
     tokens = ""
     if target.algorithm:
         file = case.get("file", "{}")
         tokens = str(KEYS / "tokens" / f"{file.format(target.algorithm)}.txt") if file else ""
-    prefix = (["nice", "-n", NICE] if NICE else []) + ["taskset", "-c", LOAD_CORE]
-    url = f"http://127.0.0.1:{target.port}{case.get('path', '/')}"
-    if case.get("streams"):
-        command = ["h2load", "-t1", f"-c{case['conns']}", f"-m{case['streams']}", f"--duration={seconds}", "--warm-up-time=0"]
-        header = ["-H", f"authorization: {target.bearer()}"] if target.algorithm else []
-        said = subprocess.run(prefix + command + header + [url], capture_output=True, text=True, timeout=seconds + 60).stdout
-        done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", said)
-        codes = re.search(r"status codes: (\d+) 2xx", said)
-        if not done or not codes:
-            raise RuntimeError(said)
-        requests = int(codes.group(1))
-        return {"requests": requests, "seconds": seconds, "p50": None, "p99": None, "bytes": 0, "wrong": int(done.group(2)) + int(done.group(3))}
     pace = round(1000 * case["conns"] / case["pace"]) if case.get("pace") else 0
-    env = {**os.environ, "TOKENS": tokens, "NTOK": str(case.get("tokens", 1)), "URL_PATH": case.get("path", "/"), "PACE_MS": str(pace)}
+    env = {**OFFERED, "TOKENS": tokens, "NTOK": str(case.get("tokens", 1)), "URL_PATH": case.get("path", "/"), "PACE_MS": str(pace)}
     command = ["wrk", "-t1", f"-c{case['conns']}", f"-d{seconds}s", "--timeout=5s", "-s", str(HERE / "rotate.lua"), url]
     said = subprocess.run(prefix + command, env=env, capture_output=True, text=True, timeout=seconds + 60)
     match = re.search(r"WRKJSON (\{.*\})", said.stdout)
@@ -266,20 +293,25 @@ def run(arguments, targets):
     cases = [case for case in arguments.cases.split(",") if case]
     results = {"about": about(), "rounds": arguments.rounds, "seconds": arguments.seconds,
                "cases": {case: CASES[case]["title"] for case in cases},
-               "targets": {target.name: {"title": target.title, "runs": {}, "note": target.row.get("note", "")} for target in targets}}
+               "targets": {target.name: {"title": target.title, "kind": target.kind, "runs": {}, "note": target.row.get("note", "")}
+                           for target in targets}}
     backend = prepare()
     try:
         for target in targets:
             starts = []
-            for _ in range(5):
+            for _ in range(1 if target.kind else 5):
                 if target.process:
                     target.process.stop()
                 starts.append(target.start())
             target.check()
-            results["targets"][target.name]["start_ms"] = statistics.median(starts)
-            load(target, CASES["tok10k" if target.algorithm else "sat32"], arguments.seconds)
-            # Connections of the load end; what is left is the proxy's own.
-            results["targets"][target.name]["idle"] = idle(target)
+            if target.kind:
+                warm = next(case for case in CASES if target.takes(case))
+                load(target, CASES[warm], arguments.seconds)
+            else:
+                results["targets"][target.name]["start_ms"] = statistics.median(starts)
+                load(target, CASES["tok10k" if target.algorithm else "sat32"], arguments.seconds)
+                # Connections of the load end; what is left is the proxy's own.
+                results["targets"][target.name]["idle"] = idle(target)
             print(f"up      {target.name}", file=sys.stderr, flush=True)
         for number in range(arguments.rounds):
             for case in cases:
@@ -327,6 +359,8 @@ def main():
         rows = json.loads((HERE / "targets.json").read_text())
         targets = [Target(number, row) for number, row in enumerate(rows)]
         targets = [target for target in targets if any(fnmatch.fnmatch(target.name, only) for only in arguments.only.split(","))]
+        if arguments.command == "run":
+            targets = [target for target in targets if any(target.takes(case) for case in arguments.cases.split(","))]
         if arguments.command == "run":
             print(render.markdown(run(arguments, targets)))
             return

@@ -40,10 +40,18 @@ def markdown(results):
         f"[least–most] of {results['rounds']} interleaved rounds of {results['seconds']} s; `~`: other work was on the cores in every round.",
         "",
     ]
-    lines += per_request(results, [case for case in results["cases"] if case != "body1m"])
-    lines += ["", "| | requests/s of the core | p50 / p99 ms | 1 MiB answers, MB per CPU second | resident MiB, warm | KiB per idle connection | start to first 200, ms |",
-              "|---|---:|---:|---:|---:|---:|---:|"]
-    for target in results["targets"].values():
+    if cases := ran(results):
+        lines += per_request(results, [case for case in cases if case != "body1m"])
+        lines += besides(results)
+    lines += tls(results)
+    return "\n".join(lines)
+
+
+def besides(results):
+    """What is no CPU per request."""
+    yield from ["", "| | requests/s of the core | p50 / p99 ms | 1 MiB answers, MB per CPU second | resident MiB, warm | KiB per idle connection | start to first 200, ms |",
+                "|---|---:|---:|---:|---:|---:|---:|"]
+    for target in of_kind(results):
         one, bodies = target["runs"].get("sat32"), target["runs"].get("body1m")
         cells = [
             f"{median(one, 'requests_per_s'):,.0f}" if one else "–",
@@ -51,24 +59,50 @@ def markdown(results):
             f"{median(bodies, 'mb_per_cpu_s'):,.0f}" if bodies else "–",
             f"{target['idle']['before_kib'] / 1024:.1f}", f"{target['idle']['kib_per_connection']:.1f}", f"{target['start_ms']:.0f}",
         ]
-        lines.append(f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        yield f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |"
 
 
-def per_request(results, cases):
+def tls(results):
+    cases = ran(results, "tls")
+    if not cases:
+        return
+    yield from ["", "TLS 1.3 towards callers, an ECDSA P-256 certificate, X25519, AES-128-GCM; each handshake with one request:", ""]
+    columns = [(case, "us_per_request", f"CPU µs per {results['cases'][case]}") for case in cases if case != "tls-body1m"]
+    columns += [(case, "mb_per_cpu_s", "1 MiB answers, MB per CPU second") for case in cases if case == "tls-body1m"]
+    yield from table(results, "", columns, "tls")
+
+
+def of_kind(results, kind=None):
+    """Targets are only compared with those of their kind."""
+    return [target for target in results["targets"].values() if target.get("kind") == kind]
+
+
+def ran(results, kind=None):
+    """The cases that any target of a kind ran."""
+    return [case for case in results["cases"] if any(case in target["runs"] for target in of_kind(results, kind))]
+
+
+def per_request(results, cases, kind=None):
     """A row per target, a column per case."""
-    yield "| CPU µs per request | " + " | ".join(results["cases"][case] for case in cases) + " |"
-    yield "|---|" + "---:|" * len(cases)
-    for target in results["targets"].values():
+    return table(results, "CPU µs per request", [(case, "us_per_request", results["cases"][case]) for case in cases], kind)
+
+
+def table(results, corner, columns, kind):
+    """Columns: (case, figure, heading)."""
+    yield f"| {corner} | " + " | ".join(heading for _, _, heading in columns) + " |"
+    yield "|---|" + "---:|" * len(columns)
+    for target in of_kind(results, kind):
         cells = []
-        for case in cases:
+        for case, figure, _ in columns:
             runs = target["runs"].get(case)
             if not runs:
                 cells.append("–")
                 continue
-            values = [run["us_per_request"] for run in clean(runs)]
+            values = [run[figure] for run in clean(runs)]
             mark = "~" if all(run["noisy"] for run in runs) else ""
-            cells.append(f"{mark}{statistics.median(values):.1f} [{min(values):.1f}–{max(values):.1f}]")
+            form = "{:,.0f}" if statistics.median(values) >= 1000 else "{:.1f}"
+            middle, least, most = (form.format(value) for value in (statistics.median(values), min(values), max(values)))
+            cells.append(f"{mark}{middle} [{least}–{most}]")
         yield f"| {emphasised(target['title'])} | " + " | ".join(cells) + " |"
 
 
