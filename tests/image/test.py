@@ -31,9 +31,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 OCI = ROOT / "target/image/oci"
 USER = 65532
-# What is shipped (the profile dist) is about 2 MB smaller than the release build that CI tries it with: 10.5 and 12.6 MB before both
-# are linked statically.
-MOST_BYTES = {"dist": 15_000_000, "release": 17_000_000}
+# What is shipped (the profile dist) is 3 to 4 MB smaller than the release build that CI tries it with: 16.2 and 19.1 MB, certificates
+# included, linked statically.
+MOST_BYTES = {"dist": 17_000_000, "release": 20_000_000}
 
 
 def skip(why):
@@ -185,7 +185,7 @@ def test_the_image_is_small_and_holds_nothing_else():
     assert set(files) == {"usr/local/bin/countersign", "etc/ssl/certs/ca-certificates.crt"}, files
     assert directories <= {"usr", "usr/local", "usr/local/bin", "etc", "etc/ssl", "etc/ssl/certs"}, directories
     size = sum(files.values())
-    assert size < MOST_BYTES.get(BINARY.parent.name, 15_000_000), f"{size} bytes"
+    assert size < MOST_BYTES.get(BINARY.parent.name, MOST_BYTES["dist"]), f"{size} bytes"
     print(f"   {size / 1e6:.1f} MB, {sum(layer['size'] for layer in image['layers']) / 1e6:.1f} MB compressed")
 
 
@@ -220,7 +220,7 @@ def test_the_build_context_holds_what_cargo_needs_and_no_more():
         context = Path(place, "context")
         with tarfile.open(Path(place, "dir", layer["digest"].partition(":")[2])) as archive:
             archive.extractall(context)
-        assert {one.name for one in context.iterdir()} == {"Cargo.toml", "Cargo.lock", "src", "benches", "tests", "target"}
+        assert {one.name for one in context.iterdir()} == {"Cargo.toml", "Cargo.lock", ".cargo", "src", "benches", "tests", "target"}
         assert {one.name for one in context.glob("target/**/*") if one.is_file()} <= {"countersign", "ca-certificates.crt"}
         # Fails where a target of the manifest is missing.
         subprocess.run(["cargo", "metadata", "--locked", "--no-deps", "--format-version=1"], cwd=context, check=True, stdout=subprocess.DEVNULL)
