@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -71,6 +72,24 @@ impl Stream {
     }
 }
 
+/// The most that is given to TLS in one slice. rustls copies what it encrypts slice by slice, to an unaligned place. From 2,112
+/// bytes on such a copy is `rep movsb` in glibc, where the CPU calls that fast, and AMD's Zen 3 and 4 do and are several times
+/// slower at it than with vector instructions: a quarter of all CPU time of large answers.
+const PIECE: usize = 2048;
+
+/// What rustls takes at once, 64 KiB, and a head.
+const PIECES: usize = 40;
+
+/// As much of `slices` as may be taken at once, in slices of at most `PIECE` bytes.
+fn pieces<'a>(slices: &'a [io::IoSlice<'_>]) -> SmallVec<[io::IoSlice<'a>; PIECES]> {
+    slices
+        .iter()
+        .flat_map(|slice| slice.chunks(PIECE))
+        .take(PIECES)
+        .map(io::IoSlice::new)
+        .collect()
+}
+
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -94,7 +113,11 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) if bytes.len() <= PIECE => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => {
+                let slices = [io::IoSlice::new(bytes)];
+                Pin::new(stream).poll_write_vectored(cx, &pieces(&slices))
+            }
         }
     }
 
@@ -125,7 +148,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, &pieces(slices)),
         }
     }
 
@@ -165,6 +188,27 @@ pub async fn connect_unix(path: &std::path::Path) -> io::Result<Stream> {
 #[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_tls_is_given_is_all_there_and_in_small_slices() {
+        let bytes: Vec<u8> = (0..200_000u32)
+            .map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1])
+            .collect();
+        let (head, rest) = bytes.split_at(300);
+        let (body, more) = rest.split_at(32 * 1024 + 1);
+        let slices = [head, &[], body, more].map(io::IoSlice::new);
+        let cut = pieces(&slices);
+        assert!(cut.iter().all(|piece| (1..=PIECE).contains(&piece.len())));
+        let joined = |pieces: &[io::IoSlice<'_>]| -> Vec<u8> {
+            pieces.iter().flat_map(|piece| piece.to_vec()).collect()
+        };
+        let taken = joined(&cut);
+        assert!(taken.len() > 64 * 1024, "{}", taken.len());
+        assert!(bytes.starts_with(&taken));
+        let whole = [head, body].map(io::IoSlice::new);
+        assert_eq!(joined(&pieces(&whole)), bytes[..300 + body.len()]);
+        assert!(pieces(&[]).is_empty());
+    }
 
     /// Where readers may stall for an hour, the system must not end their connections after a minute.
     #[tokio::test]
