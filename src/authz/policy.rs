@@ -1,6 +1,6 @@
 //! All routes of all listeners, and how they come together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::access::Access;
@@ -159,6 +159,8 @@ pub struct PolicyBuilder {
     limits: RateLimits,
     listeners: Vec<ListenerPolicy>,
     routes: Vec<Arc<Route>>,
+    /// Of the routes.
+    names: HashSet<Arc<str>>,
     observed_callers: ObservedCallers,
 }
 
@@ -214,16 +216,13 @@ impl PolicyBuilder {
                 errors.push(error);
             }
         }
-        if self
-            .routes
-            .iter()
-            .any(|route| *route.name() == settings.name)
-        {
+        if self.names.contains(&settings.name) {
             errors.push(RouteError::duplicate_name(&settings.name));
         }
         if !errors.is_empty() {
             return Err(errors);
         }
+        self.names.insert(Arc::clone(&settings.name));
         let route = Arc::new(Route::compile(
             settings,
             &self.limits,

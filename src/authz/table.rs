@@ -7,6 +7,7 @@
 //!
 //! A request path is its decoded segments, with a last empty one where it ends in a slash.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -46,12 +47,20 @@ pub(super) struct Table {
     root: Node,
 }
 
+/// A segment whose ASCII letters are in lower case.
+type Folded = SmallVec<[u8; 32]>;
+
+fn folded(text: &str) -> Folded {
+    let mut folded = Folded::from_slice(text.as_bytes());
+    folded.make_ascii_lowercase();
+    folded
+}
+
 #[derive(Debug, Default)]
 struct Node {
-    /// Sorted by text.
-    literals: Vec<(Box<str>, Node)>,
-    /// The same, sorted by lower-cased text: lower-cased text and index in `literals`.
-    folded: Vec<(Box<str>, usize)>,
+    /// By their folded text, since both are looked up: this very text, and all that differ from it in letters' case only. A
+    /// map, so that ten thousand of them take no longer each than ten.
+    literals: BTreeMap<Folded, Vec<(Box<str>, Node)>>,
     parameter: Option<Box<Node>>,
     /// Patterns that end here.
     end: Vec<Entry>,
@@ -264,25 +273,17 @@ impl Node {
     }
 
     fn literal(&mut self, text: &str) -> &mut Self {
-        let at = match self.literals.binary_search_by(|(own, _)| (**own).cmp(text)) {
-            Ok(at) => at,
-            Err(at) => {
-                self.literals.insert(at, (text.into(), Self::default()));
-                self.folded = self
-                    .literals
-                    .iter()
-                    .enumerate()
-                    .map(|(at, (own, _))| (own.to_ascii_lowercase().into(), at))
-                    .collect();
-                self.folded.sort();
-                at
-            }
-        };
+        let spellings = self.literals.entry(folded(text)).or_default();
+        let known = spellings.iter().position(|(own, _)| **own == *text);
+        let at = known.unwrap_or_else(|| {
+            spellings.push((text.into(), Self::default()));
+            spellings.len() - 1
+        });
         #[expect(
             clippy::indexing_slicing,
-            reason = "`at` was found or inserted above; configuration time"
+            reason = "`at` was found or pushed above; configuration time"
         )]
-        &mut self.literals[at].1
+        &mut spellings[at].1
     }
 
     /// The entries at the place of a pattern.
@@ -299,24 +300,22 @@ impl Node {
     }
 
     fn child(&self, text: &str) -> Option<&Self> {
-        let at = self
-            .literals
-            .binary_search_by(|(own, _)| (**own).cmp(text))
-            .ok()?;
-        self.literals.get(at).map(|(_, node)| node)
+        let mut spellings = self.spellings(text).iter();
+        let found = spellings.find(|(own, _)| **own == *text);
+        found.map(|(_, node)| node)
     }
 
     /// The children whose text is `text` when ASCII case is folded.
-    fn folded_children<'s>(&'s self, text: &'s str) -> impl Iterator<Item = &'s Self> {
-        let lower = |b: &u8| b.to_ascii_lowercase();
-        let start = self
-            .folded
-            .partition_point(|(own, _)| own.bytes().lt(text.as_bytes().iter().map(lower)));
-        self.folded
-            .iter()
-            .skip(start)
-            .take_while(move |(own, _)| own.eq_ignore_ascii_case(text))
-            .filter_map(|(_, at)| self.literals.get(*at).map(|(_, node)| node))
+    fn folded_children(&self, text: &str) -> impl Iterator<Item = &Self> {
+        self.spellings(text).iter().map(|(_, node)| node)
+    }
+
+    fn spellings(&self, text: &str) -> &[(Box<str>, Self)] {
+        if self.literals.is_empty() {
+            return &[];
+        }
+        let found = self.literals.get(folded(text).as_slice());
+        found.map_or(&[], Vec::as_slice)
     }
 
     /// Goes through the places that match, the most specific first, until `choose` takes one; `ranks` then tells how it

@@ -1,7 +1,7 @@
 //! Substituted texts (`${NAME}`, `${file:…}`) are secrets more often than not: no message of a problem shows one. A secret
 //! that stands in the document itself is an error, and is not shown either.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use zeroize::Zeroizing;
 
@@ -31,6 +31,9 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 /// be: a value of such a key, with the lines below it that are indented further, and private keys.
 pub(super) fn lines_with_secrets(text: &str) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
+    // A document says the same few keys over and over.
+    let mut known = HashMap::new();
+    let mut is_secret = |key| *known.entry(key).or_insert_with(|| is_secret_key(key));
     let mut below = None;
     for (number, line) in (1..).zip(text.lines()) {
         let indent = line.len() - line.trim_start().len();
@@ -38,7 +41,7 @@ pub(super) fn lines_with_secrets(text: &str) -> BTreeSet<usize> {
         if !continues {
             below = None;
         }
-        if has_secret_key(line) {
+        if has_secret_key(line, &mut is_secret) {
             below = below.or(Some(indent));
             found.insert(number);
         }
@@ -50,7 +53,7 @@ pub(super) fn lines_with_secrets(text: &str) -> BTreeSet<usize> {
 }
 
 /// `key: {file: …}` is none: the name of a file may be shown.
-fn has_secret_key(line: &str) -> bool {
+fn has_secret_key<'t>(line: &'t str, is_secret: &mut impl FnMut(&'t str) -> bool) -> bool {
     let pieces: Vec<&str> = line.split(':').collect();
     pieces.windows(2).any(|pair| {
         let [before, after] = pair else { return false };
@@ -59,7 +62,7 @@ fn has_secret_key(line: &str) -> bool {
             .rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-')
             .next()
             .unwrap_or_default();
-        is_secret_key(key)
+        is_secret(key)
             && !after.trim_start().starts_with('{')
             && !(key == "key" && after.trim().is_empty())
     })

@@ -1,5 +1,8 @@
 //! "did you mean": the nearest of the words that would have been right.
 
+/// Letters of a word that are compared.
+const COMPARED: usize = 64;
+
 /// The candidate nearest to `word`, if one is near enough to be what was meant.
 pub(crate) fn nearest<'a>(
     word: &str,
@@ -7,8 +10,12 @@ pub(crate) fn nearest<'a>(
 ) -> Option<&'a str> {
     let word = normal(word);
     let most = (word.chars().count() / 3).clamp(1, 3);
+    let length = |word: &str| word.chars().take(COMPARED).count();
+    let own = length(&word);
     candidates
         .into_iter()
+        // What differs in more letters than that is further away.
+        .filter(|candidate| length(candidate).abs_diff(own) <= most)
         .map(|candidate| (distance(&word, &normal(candidate)), candidate))
         .filter(|(distance, _)| *distance <= most)
         .min_by_key(|(distance, _)| *distance)
@@ -40,8 +47,8 @@ fn normal(word: &str) -> String {
 
 /// Edits between two words; a swap of neighbours counts as one (optimal string alignment).
 fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.chars().take(64).collect();
-    let b: Vec<char> = b.chars().take(64).collect();
+    let a: Vec<char> = a.chars().take(COMPARED).collect();
+    let b: Vec<char> = b.chars().take(COMPARED).collect();
     let mut before: Vec<usize> = Vec::new();
     let mut last: Vec<usize> = (0..=b.len()).collect();
     let mut previous_a = None;

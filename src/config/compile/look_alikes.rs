@@ -49,13 +49,13 @@ pub(super) fn warn(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
 /// one would be the other.
 pub(super) fn slashes(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
     let protected = routes.iter().filter(|route| !is_public(&route.settings));
-    let mut seen: Vec<(&Placed<'_>, &PathPattern)> = Vec::new();
+    // By what they are without the slash.
+    let mut seen: BTreeMap<&str, Vec<(&Placed<'_>, &PathPattern)>> = BTreeMap::new();
     for route in protected {
         for (at, path) in route.settings.paths.iter().enumerate() {
-            let twin = seen.iter().find(|(other, own)| {
-                let (own, path) = (own.to_string(), path.to_string());
-                own != path
-                    && own.trim_end_matches('/') == path.trim_end_matches('/')
+            let alike = seen.entry(path.as_str().trim_end_matches('/')).or_default();
+            let twin = alike.iter().find(|(other, own)| {
+                own.as_str() != path.as_str()
                     && other.settings.hosts == route.settings.hosts
                     && other.settings.listener == route.settings.listener
                     && other.settings.table != route.settings.table
@@ -72,7 +72,7 @@ pub(super) fn slashes(routes: &[Placed<'_>], scope: &mut Scope<'_>) {
                     format!("`{path}` and `{own}` (line {line}) differ in a slash at the end, and allow different things: an upstream may take the two for one"),
                 );
             }
-            seen.push((route, path));
+            alike.push((route, path));
         }
     }
 }

@@ -65,10 +65,10 @@ pub(super) fn compile(
             compiled.and_then(|listener| listener.cors.clone()),
         );
     }
-    for placed in &routes {
-        if let Err(errors) = builder.route(placed.settings.clone()) {
+    for Placed { settings, view } in routes {
+        if let Err(errors) = builder.route(settings) {
             for error in errors {
-                report(&error, placed, &ids, scope);
+                report(&error, &view, &ids, scope);
             }
         }
     }
@@ -119,11 +119,10 @@ fn id(
 /// What the core finds wrong with a route and this module has not said better.
 fn report(
     error: &RouteError,
-    placed: &Placed<'_>,
+    view: &View<'_>,
     ids: &BTreeMap<Arc<str>, usize>,
     scope: &mut Scope<'_>,
 ) {
-    let view = &placed.view;
     let item = |key: &str, at: usize| -> Place {
         view.items(key)
             .get(at)
