@@ -7,6 +7,7 @@ mod admin;
 mod certificates;
 mod control;
 mod exposure;
+mod leftovers;
 mod self_test;
 mod snapshots;
 mod worker_thread;

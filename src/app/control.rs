@@ -11,7 +11,7 @@ use super::certificates::Certificates;
 use super::exposure::Exposure;
 use super::snapshots::Cells;
 use super::worker_thread::{self, Role, Start};
-use super::{Addresses, Options, StartError, admin, self_test, snapshots};
+use super::{Addresses, Options, StartError, admin, leftovers, self_test, snapshots};
 use crate::admin::{History, ReloadStatus};
 use crate::config::watch::Watcher;
 use crate::config::{self, Config};
@@ -223,13 +223,13 @@ impl Control {
         loop {
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(Command::Reload(reply)) => drop(reply.send(self.reload())),
+                    Some(Command::Reload(reply)) => drop(reply.send(self.reload().await)),
                     Some(Command::Drain) => self.begin_drain(),
                     Some(Command::End) | None => self.drain.end(),
                 },
-                () = self.watcher.changed() => drop(self.reload()),
+                () = self.watcher.changed() => drop(self.reload().await),
                 signal = signals.next() => match signal {
-                    Signal::Reload => drop(self.reload()),
+                    Signal::Reload => drop(self.reload().await),
                     Signal::End if self.drain.signal().phase() > Phase::Serving => self.drain.end(),
                     Signal::End => self.begin_drain(),
                 },
@@ -263,17 +263,25 @@ impl Control {
         });
     }
 
-    /// Compiles first and swaps after; when it fails the old snapshot serves on.
-    fn reload(&mut self) -> Result<u64, String> {
+    /// Compiles first and swaps after; when it fails the old snapshot serves on. Compiling has a thread of its own: it takes
+    /// some tenths of a second for ten thousand routes, and this one answers probes.
+    async fn reload(&mut self) -> Result<u64, String> {
         let live = self.snapshot.load_full();
-        // A bug that some document brings out must not end the process that serves on without it.
-        let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let (path, before) = (self.options.config.clone(), Arc::clone(&live));
+        let loading = tokio::task::spawn_blocking(move || {
             failpoint!(Reload, Err("a failpoint".to_owned()));
-            config::load(&self.options.config, Some(&live.config))
-                .map_err(|problems| problems.brief())
-                .and_then(|config| self.replace(&Arc::new(config)))
-        }))
-        .unwrap_or_else(|_| Err("internal error".to_owned()));
+            config::load(&path, Some(&before.config)).map_err(|problems| problems.brief())
+        });
+        // A bug that some document brings out must not end the process that serves on without it.
+        let bug = || Err("internal error".to_owned());
+        let outcome = match loading.await {
+            Ok(Ok(config)) => {
+                std::panic::catch_unwind(AssertUnwindSafe(|| self.replace(&Arc::new(config))))
+                    .unwrap_or_else(|_| bug())
+            }
+            Ok(Err(reason)) => Err(reason),
+            Err(_) => bug(),
+        };
         match &outcome {
             Ok(generation) => {
                 tracing::info!(generation, "config.reloaded");
@@ -283,6 +291,7 @@ impl Control {
                     .metrics()
                     .control
                     .reloaded(*generation, now.unix.as_secs());
+                leftovers::let_go(live, &self.options.clock);
             }
             Err(reason) => {
                 tracing::error!(reason, "config.rejected");
@@ -327,13 +336,14 @@ impl Control {
     }
 
     /// Looks upstream names up, in the background, and for what an operator must be told: a way around the proxy,
-    /// certificates near their end, what was decided in the last minutes.
+    /// certificates near their end, what was decided in the last minutes; and gives back what nobody uses.
     fn look_around(&mut self) {
         let snapshot = self.snapshot.load_full();
         drop(self.exposure.look(&snapshot));
         let now = self.options.clock.now();
         self.history.look(self.telemetry.metrics(), now.tick);
         self.certificates.look(&snapshot.config, now.unix);
+        leftovers::give_pages_back();
         for listener in &snapshot.listeners {
             let target = Arc::clone(&listener.target);
             tokio::task::spawn_local(async move {

@@ -185,6 +185,10 @@ impl Pool {
     pub(crate) fn sweep(&self, now: Tick, most: Duration) {
         let mut state = self.state.borrow_mut();
         state.idle.retain(|idle| now.since(idle.since) < most);
+        if state.idle.is_empty() {
+            // Room for a thousand was for a burst.
+            state.idle = Vec::new();
+        }
         // One shared connection may stay; more were for a burst.
         let mut kept = false;
         state.multiplexed.retain(|shared| {

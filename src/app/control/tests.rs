@@ -65,7 +65,7 @@ fn invariant_55_reloads_leave_no_snapshot_behind() {
         for n in 1..=RELOADS {
             old.push(Arc::downgrade(&control.snapshot.load_full()));
             std::fs::write(&config, document(n)).unwrap();
-            let generation = control.reload().unwrap();
+            let generation = control.reload().await.unwrap();
             assert_eq!(generation, 1 + u64::try_from(n).unwrap());
         }
         // What a sweep or a lookup holds, it holds for a moment.
