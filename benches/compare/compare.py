@@ -31,7 +31,11 @@ WORK = Path(os.environ.get("COMPARE_WORK", HERE.parents[1] / "target" / "compare
 KEYS, RUN, BODIES = WORK / "keys", WORK / "run", WORK / "bodies"
 PROXY_CORE, LOAD_CORE = os.environ.get("COMPARE_CORES", "0,1").split(",")
 PORT = int(os.environ.get("COMPARE_PORT", "27400"))
+GRPC_PORT = PORT + 100
 NICE = "-19" if os.geteuid() == 0 else None
+# A unary call of gRPC.
+UNARY = "/bench.Echo/Unary"
+CALL = ["-d", f"{BODIES}{UNARY}", "-H", "content-type: application/grpc", "-H", "te: trailers"]
 # What clients offer is the same for all (not for the proxies: they have configurations of their own).
 OFFERED = {**os.environ, "OPENSSL_CONF": str(HERE / "conf/openssl.cnf")}
 
@@ -50,19 +54,24 @@ CASES = {
     "tls-full": {"title": "full handshake and one request", "kind": "tls", "conns": 4, "handshakes": "full"},
     "tls-resumed": {"title": "resumed handshake and one request", "kind": "tls", "conns": 4, "handshakes": "resumed"},
     "tls-body1m": {"title": "answers of 1 MiB over TLS", "kind": "tls", "conns": 32, "path": "/body/1m"},
+    "grpc": {"title": "unary gRPC, 8 connections with 16 streams", "kind": "grpc", "conns": 8, "streams": 16, "path": UNARY},
+    "workers-h1": {"title": "32 connections", "kind": "workers", "conns": 32},
+    "workers-badsig": {"title": "32 connections, bad signatures", "kind": "workers", "conns": 32, "refused": True, "file": "bad-{}"},
+    "workers-h2": {"title": "8 HTTP/2 connections with 16 streams", "kind": "workers", "conns": 8, "streams": 16},
 }
 
 
 def variables():
     claims = json.loads((KEYS / "claims.json").read_text())
     return {
-        "KEYS": str(KEYS), "RUN": str(RUN), "BODY": str(BODIES), "BACKEND_PORT": str(PORT),
+        "KEYS": str(KEYS), "RUN": str(RUN), "BODY": str(BODIES), "BACKEND_PORT": str(PORT), "GRPC_PORT": str(GRPC_PORT),
         "HAPROXY": program("haproxy"), "NGINX": program("nginx"), "ENVOY": envoy(), "OURS": os.environ.get("COUNTERSIGN", ""),
         "NGINX_MODULES": os.environ.get("NGINX_MODULES", "/usr/lib/nginx/modules"), "ISS": claims["iss"], "AUD": claims["aud"],
         "SPKI_B64": (KEYS / "rs256.spki.b64").read_text(),
         "ASSERTION_ON": "  assertion: {header: x-auth-assertion, audience: bench, lifetime: 60s}",
         # Of rows that have no other.
-        "TLS": "", "JWT_FILTER": "",
+        "TLS": "", "JWT_FILTER": "", "SCHEME": "http", "UPSTREAM_PORT": "{{BACKEND_PORT}}", "UPSTREAM_H2": "", "GRPC": "false", "METHOD": "GET",
+        "WORKERS": "1",
     }
 
 
@@ -116,17 +125,31 @@ class Target:
         command = [fill(word, self.values) for word in self.row["cmd"]]
         began = time.monotonic()
         log = RUN / f"{self.name}.log"
-        self.process = machine.Process(command, PROXY_CORE, log, cwd=RUN, nice=NICE)
+        cores = f"{PROXY_CORE},{LOAD_CORE}" if self.kind == "workers" else PROXY_CORE
+        self.process = machine.Process(command, cores, log, cwd=RUN, nice=NICE)
         while time.monotonic() - began < 30:
             if self.process.process.poll() is not None:
                 break
             try:
-                if machine.get(self.port, authorization=self.bearer(), tls=self.tls)[0] == 200:
+                if self.get(self.bearer()) == 200:
                     return (time.monotonic() - began) * 1000
             except OSError:
                 pass
             time.sleep(0.0005)
         raise SystemExit(f"{self.name} does not answer: {log.read_text(errors='replace')[-1500:]}")
+
+    def get(self, authorization):
+        """The status of one request. An answer of gRPC without its trailers is none."""
+        if self.kind != "grpc":
+            return machine.get(self.port, authorization=authorization, tls=self.tls)[0]
+        header = ["-H", f"authorization: {authorization}"] if authorization else []
+        command = ["nghttp", "-v", "-t3", *CALL, *header, f"http://127.0.0.1:{self.port}{UNARY}"]
+        said = subprocess.run(command, capture_output=True, text=True, timeout=10).stdout
+        status, trailer = re.search(r" :status: (\d+)", said), re.search(r" grpc-status: (\d+)", said)
+        if not status or (status.group(1) == "200" and not trailer):
+            raise OSError(f"no answer: {said}")
+        # 16: not authenticated. Some say so as gRPC does.
+        return 401 if trailer and trailer.group(1) == "16" else int(status.group(1))
 
     def token(self, kind="{}"):
         with open(KEYS / "tokens" / f"{kind.format(self.algorithm)}.txt") as file:
@@ -146,14 +169,16 @@ class Target:
             ("no token", None), ("a bad signature", f"Bearer {self.token('bad-{}')}"), ("an expired token", f"Bearer {self.token('expired-{}')}"),
             ("no algorithm", f"Bearer {unsigned}"), ("another scheme", "Basic dTpw"),
         ]:
-            status, _ = machine.get(self.port, authorization=value, tls=self.tls)
+            status = self.get(value)
             if status != 401:
                 raise SystemExit(f"{self.name} answers {status} to {what}")
 
 
 def load(target, case, seconds):
     """One run of the load generator: requests, seconds, p50 and p99 in ms, answers that were not as they should be."""
-    prefix = (["nice", "-n", NICE] if NICE else []) + ["taskset", "-c", LOAD_CORE]
+    # On one core it would take that from one of two workers.
+    cores = f"{PROXY_CORE},{LOAD_CORE}" if target.kind == "workers" else LOAD_CORE
+    prefix = (["nice", "-n", NICE] if NICE else []) + ["taskset", "-c", cores]
     generator = load_h2load if case.get("streams") else load_handshakes if case.get("handshakes") else load_wrk
     url = f"{'https' if target.tls else 'http'}://127.0.0.1:{target.port}{case.get('path', '/')}"
     return {"p50": None, "p99": None, "bytes": 0, **generator(target, case, seconds, prefix, url)}
@@ -162,6 +187,7 @@ def load(target, case, seconds):
 def load_h2load(target, case, seconds, prefix, url):
     command = ["h2load", "-t1", f"-c{case['conns']}", f"-m{case['streams']}", f"--duration={seconds}", "--warm-up-time=0"]
     header = ["-H", f"authorization: {target.bearer()}"] if target.algorithm else []
+    header += CALL if target.kind == "grpc" else []
     said = subprocess.run(prefix + command + header + [url], capture_output=True, text=True, timeout=seconds + 60).stdout
     done = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored", said)
     codes = re.search(r"status codes: (\d+) 2xx", said)
@@ -200,26 +226,31 @@ def load_wrk(target, case, seconds, prefix, url):
     }
 
 
-def measure(target, name, seconds, backend):
+def measure(target, name, seconds, backends):
     case = CASES[name]
     if name == "conn1024":
         seconds *= 2  # requests in flight at the end are not counted
-    pids, others = target.process.pids(), backend.pids()
+    pids, others = target.process.pids(), [pid for backend in backends for pid in backend.pids()]
     cores = [machine.core(PROXY_CORE), machine.core(LOAD_CORE)]
+    workers = machine.threads(pids, "worker-")
     before, load_before = machine.cpu_seconds(pids), sum(machine.cpu_seconds(others)) + sum(os.times()[2:4])
     told = load(target, case, seconds)
     after, load_after = machine.cpu_seconds(pids), sum(machine.cpu_seconds(others)) + sum(os.times()[2:4])
     proxy, loading = (
         {key: now[key] - then[key] for key in now} for now, then in zip([machine.core(PROXY_CORE), machine.core(LOAD_CORE)], cores)
     )
+    workers = [now - workers[thread] for thread, now in machine.threads(pids, "worker-").items()]
     cpu = sum(after) - sum(before)
     other = (proxy["busy"] / machine.TICKS - cpu) / told["seconds"]
     other_load = (loading["busy"] / machine.TICKS - (load_after - load_before)) / told["seconds"]
+    if target.kind == "workers":
+        # Both share both cores.
+        other = other_load = (other + other_load) / 2
     stolen = proxy["stolen"] / max(1, proxy["all"])
     return {
         "us_per_request": cpu * 1e6 / max(1, told["requests"]), "system_share": (after[1] - before[1]) / max(1e-9, cpu),
         "requests_per_s": told["requests"] / told["seconds"], "busy": cpu / told["seconds"], "mb_per_cpu_s": told["bytes"] / 1e6 / max(1e-9, cpu),
-        "p50_ms": told["p50"], "p99_ms": told["p99"], "wrong": told["wrong"],
+        "busiest_share": max(workers, default=0) / max(1e-9, sum(workers)), "p50_ms": told["p50"], "p99_ms": told["p99"], "wrong": told["wrong"],
         # Somebody else used the cores: repeated, and left out where there are better runs.
         "noisy": other > 0.08 or other_load > 0.15 or stolen > 0.02,
     }
@@ -254,19 +285,34 @@ def prepare():
     for folder in (RUN, BODIES):
         folder.mkdir(parents=True, exist_ok=True)
     (BODIES / "1m").write_bytes(b"0123456789abcdef" * 65536)
-    if not machine.is_free(PORT):
-        raise SystemExit(f"port {PORT} is taken (COMPARE_PORT)")
+    (BODIES / UNARY[1:]).parent.mkdir(exist_ok=True)
+    (BODIES / UNARY[1:]).write_bytes(b"\0\0\0\0\x20" + b"0123456789abcdef" * 2)
+    for port in (PORT, GRPC_PORT):
+        if not machine.is_free(port):
+            raise SystemExit(f"port {port} is taken (COMPARE_PORT)")
     conf = RUN / "backend.conf"
     values = variables()
     conf.write_text(fill((HERE / "conf/backend.nginx.conf").read_text(), values))
-    backend = machine.Process([values["NGINX"], "-c", str(conf), "-p", str(RUN)], LOAD_CORE, RUN / "backend.log", cwd=RUN, nice=NICE)
+    grpc = [
+        program("nghttpd"), "--no-tls", "--address=127.0.0.1", f"--htdocs={BODIES}", "--trailer=grpc-status: 0", "--no-content-length", str(GRPC_PORT),
+    ]
+    backends = [
+        machine.Process(command, LOAD_CORE, RUN / f"{name}.log", cwd=RUN, nice=NICE)
+        for name, command in [("backend", [values["NGINX"], "-c", str(conf), "-p", str(RUN)]), ("grpc", grpc)]
+    ]
     for _ in range(500):
         try:
             if machine.get(PORT)[0] == 200:
-                return backend
+                return backends
         except OSError:
             time.sleep(0.01)
     raise SystemExit("the backend does not start")
+
+
+def stop(targets, backends):
+    for process in [target.process for target in targets] + backends:
+        if process:
+            process.stop()
 
 
 def about():
@@ -295,7 +341,7 @@ def run(arguments, targets):
                "cases": {case: CASES[case]["title"] for case in cases},
                "targets": {target.name: {"title": target.title, "kind": target.kind, "runs": {}, "note": target.row.get("note", "")}
                            for target in targets}}
-    backend = prepare()
+    backends = prepare()
     try:
         for target in targets:
             starts = []
@@ -321,7 +367,7 @@ def run(arguments, targets):
                         continue
                     for _ in range(2):
                         wait_quiet(10)
-                        told = measure(target, case, arguments.seconds, backend)
+                        told = measure(target, case, arguments.seconds, backends)
                         if not told["noisy"]:
                             break
                     results["targets"][target.name]["runs"].setdefault(case, []).append(told)
@@ -332,10 +378,7 @@ def run(arguments, targets):
         for target in targets:
             target.check()
     finally:
-        for target in targets:
-            if target.process:
-                target.process.stop()
-        backend.stop()
+        stop(targets, backends)
     (WORK / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     return results
 
@@ -364,17 +407,14 @@ def main():
         if arguments.command == "run":
             print(render.markdown(run(arguments, targets)))
             return
-        backend = prepare()
+        backends = prepare()
         try:
             for target in targets:
                 target.start()
                 target.check()
                 print(f"ok {target.name}")
         finally:
-            for target in targets:
-                if target.process:
-                    target.process.stop()
-            backend.stop()
+            stop(targets, backends)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,18 @@ def cpu_seconds(pids):
     return user / TICKS, system / TICKS
 
 
+def threads(pids, name):
+    """CPU seconds of the threads with names that begin so."""
+    found = {}
+    for pid in pids:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/comm") as file:
+                if file.read().startswith(name):
+                    fields = stat(f"{pid}/task/{task}")
+                    found[task] = (int(fields[11]) + int(fields[12])) / TICKS
+    return found
+
+
 def resident_kib(pids):
     total = 0
     for pid in pids:

@@ -43,7 +43,8 @@ def markdown(results):
     if cases := ran(results):
         lines += per_request(results, [case for case in cases if case != "body1m"])
         lines += besides(results)
-    lines += tls(results)
+    for part in (tls, grpc, workers):
+        lines += part(results)
     return "\n".join(lines)
 
 
@@ -70,6 +71,34 @@ def tls(results):
     columns = [(case, "us_per_request", f"CPU µs per {results['cases'][case]}") for case in cases if case != "tls-body1m"]
     columns += [(case, "mb_per_cpu_s", "1 MiB answers, MB per CPU second") for case in cases if case == "tls-body1m"]
     yield from table(results, "", columns, "tls")
+
+
+def grpc(results):
+    cases = ran(results, "grpc")
+    if cases:
+        yield from ["", "HTTP/2 on both sides, calls and answers of 37 bytes, trailers with each answer:", ""]
+        yield from per_request(results, cases, "grpc")
+
+
+def workers(results):
+    """Of how many times one worker's load two could carry."""
+    cases = ran(results, "workers")
+    one, two = (results["targets"].get(f"countersign-{name}", {"runs": {}})["runs"] for name in ("one", "two"))
+    cases = [case for case in cases if case in one and case in two]
+    if not cases:
+        return
+    yield from ["", "Two workers on two cores (two times the CPU per request of one, by that of two, by how evenly it is spread over them):", ""]
+    yield "| | CPU µs per request, one worker | two workers | share of the busier one | two carry | requests/s beside the load, one and two |"
+    yield "|---|---:|---:|---:|---:|---:|"
+    for case in cases:
+        alone, both, share = median(one[case], "us_per_request"), median(two[case], "us_per_request"), median(two[case], "busiest_share")
+        # Of a round, in which both have their turns one after the other.
+        rounds = list(zip(one[case], two[case]))
+        quiet = [pair for pair in rounds if not any(run["noisy"] for run in pair)]
+        carried = [a["us_per_request"] / b["us_per_request"] / b["busiest_share"] for a, b in quiet or rounds]
+        times = f"{'' if quiet else '~'}{statistics.median(carried):.2f} [{min(carried):.2f}–{max(carried):.2f}] times as much"
+        rates = " and ".join(f"{median(runs[case], 'requests_per_s'):,.0f}" for runs in (one, two))
+        yield f"| {results['cases'][case]} | {alone:.1f} | {both:.1f} | {share:.1%} | {times} | {rates} |"
 
 
 def of_kind(results, kind=None):
