@@ -98,6 +98,7 @@ pub(super) fn run(start: Start) -> std::io::Result<()> {
         shared.leaving().await;
         worker.leave();
         shared.closing().await;
+        worker.close();
         tokio::select! {
             () = worker.idle() => {}
             () = shared.ended() => {}

@@ -1,10 +1,12 @@
 //! Serving one connection: TLS, the guard, HTTP/1.1 or HTTP/2.
 
 use std::error::Error as _;
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
@@ -166,7 +168,7 @@ async fn speak(
         biased;
         // What a client has sent before the drain is served.
         preface = preface => preface?,
-        () = state.killed() => return Err(Ended::Killed),
+        () = state.killed().wait() => return Err(Ended::Killed),
         () = worker.shared.closing() => return Ok(()),
     };
     let streams = StreamExecutor::default();
@@ -222,31 +224,42 @@ where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut finish = Some(finish);
-    let mut closing = pin!(may_close(worker, state));
+    // Boxed: no connection needs it before the end.
+    let mut closing: Option<Pin<Box<dyn Future<Output = ()> + '_>>> = None;
     loop {
-        tokio::select! {
-            ended = connection.as_mut() => {
+        if worker.is_closing() && finish.is_some() && closing.is_none() {
+            closing = Some(Box::pin(may_close(worker, state)));
+        }
+        let turn = poll_fn(|cx| {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Turn::Ended(ended));
+            }
+            if state.killed().poll(cx).is_ready() {
+                return Poll::Ready(Turn::Killed);
+            }
+            if state.poked().poll(cx).is_ready() {
+                return Poll::Ready(Turn::Poked);
+            }
+            match &mut closing {
+                Some(closing) => closing.as_mut().poll(cx).map(|()| Turn::Close),
+                None => Poll::Pending,
+            }
+        });
+        let finishes = match turn.await {
+            Turn::Ended(ended) => {
                 ended.map_err(|error| of_http(error, state))?;
                 break;
             }
-            () = state.killed() => {
-                return Err(if state.cancels_too_much() {
-                    Ended::Cancels
-                } else {
-                    Ended::Killed
-                });
+            Turn::Killed if state.cancels_too_much() => return Err(Ended::Cancels),
+            Turn::Killed => return Err(Ended::Killed),
+            Turn::Poked => state.is_leaving(),
+            Turn::Close => {
+                closing = None;
+                true
             }
-            () = state.poked() => {
-                if state.is_leaving() && let Some(finish) = finish.take() {
-                    finish(connection.as_mut());
-                }
-            }
-            () = &mut closing, if finish.is_some() => {
-                if let Some(finish) = finish.take() {
-                    finish(connection.as_mut());
-                }
-            }
-            () = worker.shared.ended(), if finish.is_none() => return Err(Ended::Drained),
+        };
+        if finishes && let Some(finish) = finish.take() {
+            finish(connection.as_mut());
         }
     }
     if state.cancels_too_much() {
@@ -255,15 +268,24 @@ where
     // After a 101 the connection lives on as a tunnel: counted, and under the sweeper's eyes.
     tokio::select! {
         () = state.tunnel() => Ok(()),
-        () = state.killed() => Err(Ended::Killed),
+        () = state.killed().wait() => Err(Ended::Killed),
         () = worker.shared.ended() => Err(Ended::Drained),
     }
 }
 
-/// Waits until the drain closes this connection. An answer that began before the drain could not say that the connection
+/// Why a connection's task looks up.
+enum Turn {
+    /// The connection has ended.
+    Ended(hyper::Result<()>),
+    Killed,
+    Poked,
+    /// The drain closes it.
+    Close,
+}
+
+/// Waits until the drain may close this connection. An answer that began before the drain could not say that the connection
 /// ends after it: its client has a moment to send what it may already be sending, and is told by that answer.
 async fn may_close(worker: &Worker, state: &ConnectionState) {
-    worker.shared.closing().await;
     if !state.is_http2() && state.guard().in_flight() > 0 {
         worker.answered(state).await;
         worker.shared.clock.sleep(LAST_REQUEST).await;

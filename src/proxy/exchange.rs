@@ -146,6 +146,11 @@ impl Exchange {
         Some(&recorder.upstream)
     }
 
+    /// The monotonic clock as of the last event on this worker, the beginning of this request or a later one.
+    pub(crate) fn coarse(&self) -> Tick {
+        self.worker.coarse()
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.worker.shared.clock
     }
@@ -153,10 +158,9 @@ impl Exchange {
     /// The request's id, 32 hexadecimal digits; that of a trusted peer where it sent one.
     pub(crate) fn id_value(&self, headers: &HeaderMap, trusted_peer: bool) -> HeaderValue {
         const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-        match headers.get(&X_REQUEST_ID) {
-            Some(given) if trusted_peer && given.len() <= 128 && given.to_str().is_ok() => {
-                given.clone()
-            }
+        let given = trusted_peer.then(|| headers.get(&X_REQUEST_ID)).flatten();
+        match given {
+            Some(given) if given.len() <= 128 && given.to_str().is_ok() => given.clone(),
             _ => HeaderValue::from_str(self.id().as_str()).unwrap_or(HeaderValue::from_static("-")),
         }
     }
@@ -170,7 +174,8 @@ impl Exchange {
     pub(crate) fn forwarded_for(&self, head: &Head, headers: &mut HeaderMap) {
         const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
         let peer = self.connection.peer_value();
-        let list = headers.get(&X_FORWARDED_FOR).filter(|_| head.trusted_peer);
+        let trusted = head.trusted_peer;
+        let list = trusted.then(|| headers.get(&X_FORWARDED_FOR)).flatten();
         let value = list.and_then(|list| {
             HeaderValue::from_bytes(&[list.as_bytes(), b", ", peer.as_bytes()].concat()).ok()
         });
@@ -374,7 +379,7 @@ impl Exchange {
         self.response_ended();
         if self.request.ended.get() {
             if let Some(lease) = lease {
-                lease.give_back();
+                lease.give_back(self.coarse());
             }
         } else {
             self.request.lingers.set(Some(self.worker.coarse()));
@@ -515,7 +520,6 @@ impl Exchange {
             .as_ref()
             .filter(|_| self.response.upgraded.get())
             .and_then(|head| head.upgrade.as_ref());
-        let drained = self.worker.shared.drain.phase() == Phase::Ended;
         let outcome = Outcome {
             request_id: id.as_ref().map_or("", RequestId::as_str),
             generation: self.generation,
@@ -539,11 +543,13 @@ impl Exchange {
             bytes_in: self.request.bytes.get(),
             bytes_out: self.response.bytes.get(),
             upgrade: upgrade.and_then(|value| value.to_str().ok()),
-            end: self.end.get().unwrap_or(if drained {
-                End::Drained
-            } else {
-                End::ClientGone
-            }),
+            end: self
+                .end
+                .get()
+                .unwrap_or_else(|| match self.worker.shared.drain.phase() {
+                    Phase::Ended => End::Drained,
+                    _ => End::ClientGone,
+                }),
         };
         recorder.ended(&facts, &outcome, now);
     }

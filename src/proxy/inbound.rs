@@ -18,25 +18,42 @@ use crate::snapshot::Listener;
 use crate::upstream;
 
 impl Way<'_> {
-    /// The steps, in order. Each takes the value of the one before; none can be left out.
+    /// The steps, in order. Each takes the value of the one before; none can be left out. What does not wait is done in
+    /// calls of its own, so that the future of a request in flight keeps little.
     pub(super) async fn inbound(
         &self,
         inbound: &Listener,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
         now: Now,
     ) -> Result<Response<ResponseBody>, Ended> {
+        let routed = match self.route(inbound, request, now)? {
+            Found::Routed(routed) => routed,
+            Found::Answered(answer) => return Ok(answer),
+        };
+        let (known, now) = match self.identify(routed, &[], now) {
+            Identified::Known(known) => (known, now),
+            Identified::Rejected(refused) => return Err(refused.into()),
+            // What is waited for is boxed: hardly any request waits, and every request would carry it.
+            waiting => Box::pin(self.settle(waiting, now)).await?,
+        };
+        Ok(self.forward(inbound, known, now)?.await?)
+    }
+
+    /// Reads the request and finds the route that owns it. Some requests need no more for their answer.
+    fn route(
+        &self,
+        inbound: &Listener,
+        request: Box<Request<Incoming>>,
+        now: Now,
+    ) -> Result<Found, Ended> {
         let request = self.read(inbound, request)?;
         self.onlooker.look(|draft| draft.read(request.head()));
         if let Some(metadata) = &inbound.resource_metadata
             && metadata.is_at(request.head().path())
         {
             self.onlooker.look(Draft::answered);
-            return Ok(super::refuse::metadata(
-                request,
-                metadata,
-                inbound,
-                self.exchange,
-            )?);
+            let answer = super::refuse::metadata(request, metadata, inbound, self.exchange)?;
+            return Ok(Found::Answered(answer));
         }
         failpoint!(Route, Err(Rejection::Internal.into()));
         self.onlooker
@@ -45,9 +62,20 @@ impl Way<'_> {
         self.onlooker.look(|draft| draft.routed(&routed));
         if routed.is_preflight_to_answer() {
             self.onlooker.look(Draft::answered);
-            return Ok(super::refuse::preflight(routed, inbound, self.exchange));
+            let answer = super::refuse::preflight(routed, inbound, self.exchange);
+            return Ok(Found::Answered(answer));
         }
-        let (known, now) = self.identify(routed, now).await?;
+        Ok(Found::Routed(routed))
+    }
+
+    /// Authorizes the caller, vouches for it, and begins to forward.
+    fn forward<'a>(
+        &'a self,
+        inbound: &'a Listener,
+        known: Known<Sealed>,
+        now: Now,
+    ) -> Result<impl Future<Output = Result<Response<ResponseBody>, Rejection>> + use<'a>, Ended>
+    {
         self.onlooker.look(|draft| draft.known(&known));
         failpoint!(Authorize, Err(Rejection::Internal.into()));
         let allowed = self.onlooker.authorize(known, now)?;
@@ -57,49 +85,58 @@ impl Way<'_> {
             .look(|draft| draft.vouched(&vouched, &inbound.settings));
         failpoint!(Pool, Err(Rejection::Internal.into()));
         let pool = self.worker.pool(inbound).ok_or(Rejection::Internal)?;
-        Ok(upstream::forward(vouched, inbound, pool, self.exchange).await?)
+        Ok(upstream::forward(vouched, inbound, pool, self.exchange))
     }
 
-    /// Verifies the credentials; waits for a key or a verdict, once for each of the two tokens that a request may carry.
-    /// Also gives the time, which has passed when something was waited for.
-    async fn identify(
+    /// Verifies the credentials, as far as that goes without waiting.
+    fn identify(
         &self,
         routed: Routed<Sealed>,
+        reviews: &[Reviewed],
         now: Now,
+    ) -> Identified<Sealed> {
+        failpoint!(
+            Identify,
+            Identified::Rejected(routed.refuse(Rejection::Internal))
+        );
+        let issuers = &self.snapshot.issuers;
+        // The cache is not held while waiting: other requests of this worker need it.
+        authn::identify(routed, issuers, reviews, &mut self.worker.tokens(), now)
+    }
+
+    /// Waits for keys or verdicts, once for each of the two tokens that a request may carry. Also gives the time, which
+    /// has passed meanwhile.
+    async fn settle(
+        &self,
+        mut identified: Identified<Sealed>,
+        mut now: Now,
     ) -> Result<(Known<Sealed>, Now), Box<Refused<Sealed>>> {
         let issuers = &self.snapshot.issuers;
-        let (mut routed, mut now) = (routed, now);
         let mut reviews = Vec::new();
-        for _ in 0..3 {
-            failpoint!(Identify, Err(routed.refuse(Rejection::Internal)));
-            // The cache is not held while waiting: other requests of this worker need it.
-            let identified =
-                authn::identify(routed, issuers, &reviews, &mut self.worker.tokens(), now);
-            // What is waited for is boxed: hardly any request waits, and every request would carry it.
+        for _ in 0..2 {
             let (waiting, outcome) = match identified {
-                Identified::Known(known) => return Ok((known, now)),
-                Identified::Rejected(refused) => return Err(refused),
-                Identified::NeedsKey(waiting, wanted) => {
-                    (waiting, Box::pin(self.key(&wanted)).await)
-                }
+                Identified::Known(_) | Identified::Rejected(_) => break,
+                Identified::NeedsKey(waiting, wanted) => (waiting, self.key(&wanted).await),
                 Identified::NeedsReview(waiting, wanted) => {
-                    let reviewed = Box::pin(self.review(wanted)).await;
+                    let reviewed = self.review(wanted).await;
                     (waiting, reviewed.map(|reviewed| reviews.push(reviewed)))
                 }
             };
             now = self.worker.now();
-            let rejection = match outcome {
-                Ok(()) => {
-                    routed = waiting;
-                    continue;
-                }
-                Err(rejection) => rejection,
-            };
-            failpoint!(GiveUp, Err(waiting.refuse(Rejection::Internal)));
-            return authn::give_up(waiting, rejection, issuers, now).map(|known| (known, now));
+            if let Err(rejection) = outcome {
+                failpoint!(GiveUp, Err(waiting.refuse(Rejection::Internal)));
+                return authn::give_up(waiting, rejection, issuers, now).map(|known| (known, now));
+            }
+            identified = self.identify(waiting, &reviews, now);
         }
-        let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
-        authn::give_up(routed, unknown, issuers, now).map(|known| (known, now))
+        match identified {
+            Identified::Known(known) => Ok((known, now)),
+            Identified::Rejected(refused) => Err(refused),
+            Identified::NeedsKey(waiting, _) | Identified::NeedsReview(waiting, _) => {
+                let unknown = Rejection::InvalidToken(TokenFault::UnknownKey);
+                authn::give_up(waiting, unknown, issuers, now).map(|known| (known, now))
+            }
+        }
     }
 
     async fn key(&self, wanted: &KeyWanted) -> Result<(), Rejection> {
@@ -118,4 +155,11 @@ impl Way<'_> {
             Asked::Unavailable { retry_after } => Err(Rejection::ReviewUnavailable { retry_after }),
         }
     }
+}
+
+/// What is known of a request once it is routed.
+enum Found {
+    Routed(Routed<Sealed>),
+    /// It is answered without a caller.
+    Answered(Response<ResponseBody>),
 }

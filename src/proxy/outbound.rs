@@ -27,7 +27,7 @@ impl Way<'_> {
         &self,
         listener: &Listener,
         outbound: &Outbound,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
         now: Now,
     ) -> Result<Response<ResponseBody>, Ended> {
         let request = self.read(listener, request)?;

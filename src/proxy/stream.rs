@@ -3,16 +3,16 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use tokio::sync::Notify;
+use super::signal::Signal;
 
 /// The task of one stream.
 #[derive(Debug, Default)]
-pub(crate) struct StreamTask(Notify);
+pub(crate) struct StreamTask(Signal);
 
 impl StreamTask {
     /// Ends it, and with it the stream where nobody else holds a part of it: dropping all of a stream resets it.
     pub(super) fn cut(&self) {
-        self.0.notify_one();
+        self.0.set();
     }
 }
 
@@ -41,11 +41,6 @@ where
 {
     fn execute(&self, future: F) {
         let task = self.next.take().unwrap_or_default();
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                ended = future => drop(ended),
-                () = task.0.notified() => {}
-            }
-        });
+        tokio::task::spawn_local(async move { task.0.ends(future).await });
     }
 }

@@ -24,8 +24,8 @@ use crate::snapshot::{Listener, Snapshot};
 /// The exchange begins here and not in the future: that of a caller who has gone meanwhile is dropped unpolled, and a
 /// request must leave a record (INVARIANTS 70).
 ///
-/// The future is 5 KiB. hyper moves it before it polls it, and keeps room for it in every connection that is idle: boxed,
-/// there is a pointer to move and to keep.
+/// Boxed, as the request in it: hyper moves the future before it polls it, and keeps room for it in every connection that
+/// is idle.
 pub(crate) fn answer(
     worker: Rc<Worker>,
     connection: Rc<ConnectionState>,
@@ -35,6 +35,7 @@ pub(crate) fn answer(
     let snapshot = worker.shared.snapshot.load_full();
     let now = worker.now();
     let exchange = Exchange::begin(&worker, &connection, stream, snapshot.generation, now.tick);
+    let request = Box::new(request);
     Box::pin(pass(worker, connection, snapshot, exchange, request, now))
 }
 
@@ -43,7 +44,7 @@ async fn pass(
     connection: Rc<ConnectionState>,
     snapshot: Arc<Snapshot>,
     exchange: Rc<Exchange>,
-    request: Request<Incoming>,
+    request: Box<Request<Incoming>>,
     now: Now,
 ) -> Result<Response<ResponseBody>, Infallible> {
     let origin = request.headers().get(http::header::ORIGIN).cloned();
@@ -100,7 +101,7 @@ pub(super) struct Way<'a> {
 impl Way<'_> {
     async fn pass(
         &self,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
         now: Now,
     ) -> Result<Response<ResponseBody>, Ended> {
         failpoint!(Snapshot, Err(Rejection::Internal.into()));
@@ -118,10 +119,10 @@ impl Way<'_> {
     pub(super) fn read(
         &self,
         listener: &Listener,
-        request: Request<Incoming>,
+        request: Box<Request<Incoming>>,
     ) -> Result<Canonical<Sealed>, Ended> {
         failpoint!(Take, Err(Rejection::Internal.into()));
-        let (parts, sealed) = Sealed::take(request, self.connection)?;
+        let (parts, sealed) = Sealed::take(*request, self.connection)?;
         self.exchange.admit(listener)?;
         failpoint!(Admit, Err(Rejection::Internal.into()));
         let body_follows = !sealed.body.is_end_stream();

@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use super::exchange::Exchange;
 use super::registry::{Place, Registry};
+use super::signal::Signal;
 use crate::authn::{CacheCounts, TokenCache};
 use crate::clock::{Clock, Now, Tick};
 use crate::credential::Credentials;
@@ -73,7 +74,8 @@ pub(crate) struct Worker {
     pools: Vec<Pool>,
     /// Nanoseconds of the monotonic clock, as of the last time that anybody asked; read on every byte that passes.
     coarse: Arc<AtomicU64>,
-    id_prefix: [u8; 8],
+    /// What the ids of its requests begin with: hexadecimal digits.
+    id_prefix: [u8; 16],
     requests: Cell<u64>,
     exchanges: Registry<Exchange>,
     connections: Registry<ConnectionState>,
@@ -81,6 +83,8 @@ pub(crate) struct Worker {
     left: tokio::sync::Notify,
     /// The drain has begun: every answer asks its client to leave the connection.
     leaving: Cell<bool>,
+    /// The drain closes connections.
+    closing: Cell<bool>,
 }
 
 impl Worker {
@@ -96,9 +100,9 @@ impl Worker {
             .iter()
             .map(|listener| Pool::new(Arc::clone(&listener.target)))
             .collect();
-        let mut id_prefix = [0; 8];
+        let mut random = [0; 8];
         // Ids must differ between workers and restarts; without randomness they start from zero.
-        let _ = aws_lc_rs::rand::fill(&mut id_prefix);
+        let _ = aws_lc_rs::rand::fill(&mut random);
         Self {
             tokens: RefCell::new(TokenCache::new(shared.token_cache)),
             coarse: Arc::new(AtomicU64::new(shared.clock.tick().as_nanos())),
@@ -107,18 +111,30 @@ impl Worker {
             recorders,
             told: Cell::default(),
             pools,
-            id_prefix,
+            id_prefix: digits(u64::from_be_bytes(random)),
             requests: Cell::new(0),
             exchanges: Registry::default(),
             connections: Registry::default(),
             left: tokio::sync::Notify::new(),
             leaving: Cell::new(false),
+            closing: Cell::new(false),
         }
     }
 
     /// The drain has begun.
     pub(crate) fn leave(&self) {
         self.leaving.set(true);
+    }
+
+    /// The drain closes connections: told to each of them, so that none has to watch for it at every request.
+    pub(crate) fn close(&self) {
+        self.closing.set(true);
+        self.connections
+            .for_each(|connection| connection.poked.set());
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.get()
     }
 
     pub(super) fn is_leaving(&self) -> bool {
@@ -166,13 +182,10 @@ impl Worker {
 
     /// The id of the worker's request `number`.
     pub(super) fn id(&self, number: u64) -> RequestId {
-        let mut id = [b'0'; 32];
-        let bytes = self.id_prefix.into_iter().chain(number.to_be_bytes());
-        for (pair, byte) in id.chunks_exact_mut(2).zip(bytes) {
-            if let [high, low] = pair {
-                (*high, *low) = (hex(byte >> 4), hex(byte & 15));
-            }
-        }
+        let mut id = [0; 32];
+        let (worker, request) = id.split_at_mut(16);
+        worker.copy_from_slice(&self.id_prefix);
+        request.copy_from_slice(&digits(number));
         RequestId(id)
     }
 
@@ -273,12 +286,17 @@ impl RequestId {
     }
 }
 
-const fn hex(nibble: u8) -> u8 {
-    if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'a' + nibble - 10
+/// The 16 hexadecimal digits of a number.
+fn digits(number: u64) -> [u8; 16] {
+    let mut digits = number.to_be_bytes().map(|byte| [byte >> 4, byte & 15]);
+    for pair in &mut digits {
+        *pair = pair.map(|nibble| nibble + if nibble < 10 { b'0' } else { b'a' - 10 });
     }
+    let mut flat = [0; 16];
+    for (to, from) in flat.iter_mut().zip(digits.as_flattened()) {
+        *to = *from;
+    }
+    flat
 }
 
 /// A downstream connection, as its requests and the sweeper see it.
@@ -292,8 +310,8 @@ pub(crate) struct ConnectionState {
     speaks: Cell<bool>,
     /// The client was asked to leave.
     leaving: Cell<bool>,
-    poked: tokio::sync::Notify,
-    killed: tokio::sync::Notify,
+    poked: Signal,
+    killed: Signal,
     /// Requests that the client cancelled, less those that were answered.
     cancelled: Cell<u32>,
     tunnel: Cell<Option<Tunnel>>,
@@ -323,8 +341,8 @@ impl ConnectionState {
             http2: Cell::new(false),
             speaks: Cell::new(false),
             leaving: Cell::new(false),
-            poked: tokio::sync::Notify::new(),
-            killed: tokio::sync::Notify::new(),
+            poked: Signal::default(),
+            killed: Signal::default(),
             cancelled: Cell::new(0),
             tunnel: Cell::default(),
         }
@@ -361,7 +379,7 @@ impl ConnectionState {
     pub(super) fn leave_after<B>(&self, answer: &mut http::Response<B>) {
         if self.http2.get() {
             self.leaving.set(true);
-            self.poked.notify_one();
+            self.poked.set();
         } else if answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             self.close_after(answer.headers_mut());
         }
@@ -400,7 +418,7 @@ impl ConnectionState {
     /// An answer has ended: a request that the guard held back behind it may come.
     pub(super) fn answer_ended(&self) {
         if self.guard.answer_ended() {
-            self.poked.notify_one();
+            self.poked.set();
         }
     }
 
@@ -420,7 +438,7 @@ impl ConnectionState {
         self.cancelled.set(before.saturating_add(1));
         if before == CANCELLED {
             self.leaving.set(true);
-            self.poked.notify_one();
+            self.poked.set();
         } else if before >= CANCELLED.saturating_mul(2) {
             self.kill();
         }
@@ -437,7 +455,7 @@ impl ConnectionState {
             // An unfinished head is answered; before the protocol is known there is nothing to answer in.
             Some(Overdue::Head) if self.speaks.get() => {
                 self.guard.expire_head();
-                self.poked.notify_one();
+                self.poked.set();
             }
             Some(Overdue::Head | Overdue::FirstByte | Overdue::Idle | Overdue::Reader) => {
                 self.kill()
@@ -447,17 +465,18 @@ impl ConnectionState {
         }
     }
 
-    /// Waits until the connection's task must look again.
-    pub(crate) async fn poked(&self) {
-        self.poked.notified().await;
+    /// Set when the connection's task must look again.
+    pub(crate) const fn poked(&self) -> &Signal {
+        &self.poked
     }
 
     /// Ends the connection at once.
     pub(crate) fn kill(&self) {
-        self.killed.notify_one();
+        self.killed.set();
     }
 
-    pub(crate) async fn killed(&self) {
-        self.killed.notified().await;
+    /// Set when it ends at once.
+    pub(crate) const fn killed(&self) -> &Signal {
+        &self.killed
     }
 }

@@ -110,11 +110,16 @@ impl Authority {
 }
 
 fn split_port(text: &str) -> Option<(&str, Option<u16>)> {
+    let colon = memchr::memrchr(b':', text.as_bytes());
+    let (host, port) = match colon.and_then(|at| text.split_at_checked(at)) {
+        Some((host, port)) => (host, port.get(1..).unwrap_or_default()),
+        None => return Some((text, None)),
+    };
     // In `[::1]` the last colon is inside the brackets.
-    match text.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => Some((host, Some(parse_port(port)?))),
-        _ => Some((text, None)),
+    if port.ends_with(']') {
+        return Some((text, None));
     }
+    Some((host, Some(parse_port(port)?)))
 }
 
 /// Decimal, no sign, no leading zero: `u16::from_str` alone would take `+80` and `0080`.
@@ -130,7 +135,6 @@ fn address_literal(inside: &str) -> Option<Box<str>> {
 
 fn name(host: &str) -> Option<Box<str>> {
     let host = host.strip_suffix('.').unwrap_or(host);
-    let mut folded = String::with_capacity(host.len());
     let mut before = b'.';
     for byte in host.bytes() {
         let known = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
@@ -138,8 +142,7 @@ fn name(host: &str) -> Option<Box<str>> {
         if !known || (byte == b'.' && before == b'.') {
             return None;
         }
-        folded.push(char::from(byte.to_ascii_lowercase()));
         before = byte;
     }
-    (before != b'.' && host.len() <= 255).then(|| folded.into_boxed_str())
+    (before != b'.' && host.len() <= 255).then(|| host.to_ascii_lowercase().into_boxed_str())
 }

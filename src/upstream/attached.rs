@@ -54,7 +54,7 @@ pub(crate) async fn forward_attached(
     let request = attaching
         .put(&token, outgoing.head)?
         .map(|()| body.kept_in(&keep));
-    let mut answer = sending.watched(request, deadline).await?;
+    let mut answer = sending.watched(Box::new(request), deadline).await?;
     let wants_nonce = attaching.hear(&token, &answer.0);
     if answer.0.status() == StatusCode::UNAUTHORIZED {
         // Boxed: hardly any request comes here.
@@ -183,7 +183,7 @@ impl Refused<'_> {
             token: Some(&token),
             ..self.sending
         };
-        let answer = sending.watched(request, deadline).await?;
+        let answer = sending.watched(Box::new(request), deadline).await?;
         self.attaching.hear(&token, &answer.0);
         Ok(answer)
     }

@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 
 use super::Opener;
-use super::passing::{Outgoing, X_REQUEST_ID, clients_headers, hop_headers};
+use super::passing::{Outgoing, Passing, X_REQUEST_ID, clients_headers, hop_headers};
 use super::pool::Pool;
 use super::sending::Sending;
 use crate::authz::Granted;
@@ -19,30 +19,44 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 
 /// Sends a vouched request to the upstream and passes its answer. Accepts nothing else.
 ///
+/// What is done before the first wait is done by the call: the future keeps nothing of it, and every request in flight has
+/// one.
+///
 /// # Errors
 /// The upstream does not answer, or not in a form that can be passed on; the request body broke rules.
-pub(crate) async fn forward(
+pub(crate) fn forward<'a>(
     vouched: Vouched<Sealed>,
-    listener: &Listener,
-    pool: &Pool,
-    exchange: &Rc<Exchange>,
-) -> Result<Response<ResponseBody>, Rejection> {
+    listener: &'a Listener,
+    pool: &'a Pool,
+    exchange: &'a Rc<Exchange>,
+) -> impl Future<Output = Result<Response<ResponseBody>, Rejection>> + use<'a> {
+    let ready = ready(vouched, listener, exchange);
+    async move {
+        let (request, passing) = ready?;
+        let sending = Sending {
+            pool,
+            listener,
+            exchange,
+            token: None,
+        };
+        let deadline = passing.deadline();
+        let answer = sending.watched(request, deadline).await?;
+        passing.pass(answer)
+    }
+}
+
+/// What is sent, and how its answer passes.
+fn ready<'a>(
+    vouched: Vouched<Sealed>,
+    listener: &'a Listener,
+    exchange: &'a Rc<Exchange>,
+) -> Result<(Box<Request<RequestBody>>, Passing<'a>), Rejection> {
     let (mut granted, identity, sealed) = vouched.open(&Opener(()));
     failpoint!(Open, Err(Rejection::Internal));
     let headers = headers(&mut granted, &identity, listener, exchange);
     let outgoing = Outgoing::new(granted, headers, sealed, listener, exchange)?;
     let body = RequestBody::new(outgoing.body, Rc::clone(exchange), outgoing.limit);
-    let sending = Sending {
-        pool,
-        listener,
-        exchange,
-        token: None,
-    };
-    let deadline = outgoing.passing.deadline();
-    let answer = sending
-        .watched(outgoing.head.map(|()| body), deadline)
-        .await?;
-    outgoing.passing.pass(answer)
+    Ok((Box::new(outgoing.head.map(|()| body)), outgoing.passing))
 }
 
 /// The fields that go upstream: the client's, those of the hop, and last the identity, which replaces all.

@@ -15,7 +15,7 @@ use super::io::{HEAD_BYTES, HeadAllowance, Meter, Metered};
 use super::target::{Protocol, Target};
 use crate::clock::{Clock, Tick};
 use crate::listener::Timeouts;
-use crate::proxy::{RequestBody, StreamExecutor};
+use crate::proxy::{RequestBody, Signal, StreamExecutor};
 use crate::rejection::Rejection;
 
 /// Most idle connections that one worker keeps to one upstream.
@@ -81,7 +81,7 @@ pub(super) struct Http1 {
     pub(super) meter: Meter,
     /// What it is connected to: a reload may aim the pool elsewhere while a request is on its way.
     target: Arc<Target>,
-    abandoned: Rc<tokio::sync::Notify>,
+    abandoned: Rc<Signal>,
 }
 
 /// A connection as the pool hands it out.
@@ -108,7 +108,6 @@ enum Leased {
     Http1 {
         connection: Http1,
         pool: Weak<RefCell<State>>,
-        clock: Clock,
     },
     Stream {
         _open: Rc<()>,
@@ -119,7 +118,7 @@ impl Drop for Http1 {
     /// Whoever lets go of a connection that is not given back wants nothing more of it. hyper itself would go on until it
     /// has sent the rest of the request, to an upstream that may never read it.
     fn drop(&mut self) {
-        self.abandoned.notify_one();
+        self.abandoned.set();
     }
 }
 
@@ -137,14 +136,9 @@ impl Lease {
         }
     }
 
-    /// Returns the connection.
-    pub(crate) fn give_back(self) {
-        let Leased::Http1 {
-            connection,
-            pool,
-            clock,
-        } = self.0
-        else {
+    /// Returns the connection, which is idle since `now`.
+    pub(crate) fn give_back(self, now: Tick) {
+        let Leased::Http1 { connection, pool } = self.0 else {
             return;
         };
         let Some(pool) = pool.upgrade() else {
@@ -154,7 +148,7 @@ impl Lease {
         if Arc::ptr_eq(&state.target, &connection.target) && state.idle.len() < MOST_IDLE {
             state.idle.push(Idle {
                 connection,
-                since: clock.tick(),
+                since: now,
             });
         }
     }
@@ -199,11 +193,10 @@ impl Pool {
         });
     }
 
-    pub(super) fn lease(&self, connection: Http1, clock: &Clock) -> Lease {
+    pub(super) fn lease(&self, connection: Http1) -> Lease {
         Lease(Leased::Http1 {
             connection,
             pool: Rc::downgrade(&self.state),
-            clock: clock.clone(),
         })
     }
 
@@ -294,15 +287,10 @@ impl Pool {
             .handshake(io)
             .await
             .map_err(|_| Rejection::UpstreamUnreachable)?;
-        let abandoned = Rc::new(tokio::sync::Notify::new());
+        let abandoned = Rc::new(Signal::default());
         let gone = Rc::clone(&abandoned);
-        tokio::task::spawn_local(async move {
-            tokio::select! {
-                // The one who waits for the response learns of the error.
-                ended = driver.with_upgrades() => drop(ended),
-                () = gone.notified() => {}
-            }
-        });
+        // The one who waits for the response learns of errors.
+        tokio::task::spawn_local(async move { gone.ends(driver.with_upgrades()).await });
         Ok(Connection::Http1 {
             connection: Http1 {
                 sender,

@@ -13,32 +13,36 @@ const PROXY_AUTHENTICATE: HeaderName = HeaderName::from_static("proxy-authentica
 /// Whether the framing of a response is said twice, or in a way that we do not undo (RFC 9112 section 6.3): such an
 /// answer is not passed on. hyper takes `gzip, chunked` for chunked, and the caller would never learn of the gzip.
 pub(super) fn quarrels(headers: &HeaderMap) -> bool {
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let framed_once = match (
-        encodings.next(),
-        encodings.next(),
-        lengths.next(),
-        lengths.next(),
-    ) {
-        (None, None, None, None) => true,
-        (Some(encoding), None, None, None) => encoding.as_bytes().eq_ignore_ascii_case(b"chunked"),
-        (None, None, Some(length), None) => framing::content_length(length.as_bytes()).is_some(),
-        _ => false,
-    };
-    !framed_once
+    let (mut framings, mut known) = (0usize, true);
+    for (name, value) in headers {
+        // By length first: hardly any field is one of these.
+        match name.as_str().len() {
+            14 if *name == CONTENT_LENGTH => {
+                framings = framings.saturating_add(1);
+                known &= framing::content_length(value.as_bytes()).is_some();
+            }
+            17 if *name == TRANSFER_ENCODING => {
+                framings = framings.saturating_add(1);
+                known &= value.as_bytes().eq_ignore_ascii_case(b"chunked");
+            }
+            _ => {}
+        }
+    }
+    framings > 1 || !known
 }
 
 /// Removes hop-by-hop fields (RFC 9110 section 7.6.1), those that `Connection` names, and reserved names: a caller must
 /// not take an upstream's `x-auth-…` for ours. `trailer` stays where trailers pass.
 pub(super) fn sanitise(headers: &mut HeaderMap, reserved: &ReservedNames, trailers: bool) {
     let mut remove: SmallVec<[HeaderName; 4]> = SmallVec::new();
+    let mut nominates = false;
     for name in headers.keys() {
+        nominates |= *name == CONNECTION;
         if is_hop_by_hop(name, trailers) || is_reserved_spelling(name.as_str(), reserved) {
             remove.push(name.clone());
         }
     }
-    if headers.contains_key(CONNECTION) {
+    if nominates {
         nominated(headers, &mut remove);
     }
     for name in remove {

@@ -34,7 +34,7 @@ impl Sending<'_> {
     /// Sends under the deadlines that apply: none for a request without a body and without a response timeout.
     pub(super) async fn watched(
         &self,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
         deadline: Option<Duration>,
     ) -> Result<Answer, Rejection> {
         let mut sending = pin!(self.send(request));
@@ -84,12 +84,8 @@ impl Sending<'_> {
         }
     }
 
-    async fn send(&self, request: Request<RequestBody>) -> Result<Answer, Rejection> {
-        let (now, timeouts) = (
-            self.exchange.clock().tick(),
-            &self.listener.settings.timeouts,
-        );
-        let mut request = request;
+    async fn send(&self, mut request: Box<Request<RequestBody>>) -> Result<Answer, Rejection> {
+        let (now, timeouts) = (self.exchange.coarse(), &self.listener.settings.timeouts);
         let counters = self.exchange.upstream_counters();
         if let Some(connection) = self
             .pool
@@ -102,7 +98,7 @@ impl Sending<'_> {
             match self.send_on(connection, request).await {
                 Ok(answer) => return Ok(answer),
                 Err(Unsent::Final(rejection)) => return Err(rejection),
-                Err(Unsent::Again(again)) => request = *again,
+                Err(Unsent::Again(again)) => request = again,
             }
             if let Some(counters) = counters {
                 counters.retries.increment();
@@ -137,7 +133,7 @@ impl Sending<'_> {
     async fn send_on(
         &self,
         connection: Connection,
-        request: Request<RequestBody>,
+        request: Box<Request<RequestBody>>,
     ) -> Result<Answer, Unsent> {
         match connection {
             Connection::Http2 {
@@ -151,7 +147,7 @@ impl Sending<'_> {
                     UpstreamAddress::Https { .. }
                 );
                 failpoint!(async Send2, Err(Unsent::Final(Rejection::UpstreamUnreachable)));
-                let sent = sender.try_send_request(for_http2(request, tls)).await;
+                let sent = sender.try_send_request(for_http2(*request, tls)).await;
                 sent.map(|answer| (answer, Some(Lease::of_stream(stream))))
                     .map_err(|mut error| match error.take_message() {
                         Some(request) => Unsent::Again(Box::new(request)),
@@ -169,13 +165,10 @@ impl Sending<'_> {
                     .flatten();
                 connection.meter.expect_head();
                 failpoint!(async Send, Err(Unsent::Final(Rejection::UpstreamUnreachable)));
-                match connection.sender.try_send_request(request).await {
+                match connection.sender.try_send_request(*request).await {
                     Ok(answer) => {
                         connection.meter.head_came();
-                        Ok((
-                            answer,
-                            Some(self.pool.lease(connection, self.exchange.clock())),
-                        ))
+                        Ok((answer, Some(self.pool.lease(connection))))
                     }
                     Err(mut error) => Err(match (error.take_message(), spare) {
                         (Some(request), _) => Unsent::Again(Box::new(request)),
@@ -215,7 +208,7 @@ enum Unsent {
     Final(Rejection),
 }
 
-fn replayable(request: &Request<RequestBody>) -> Option<Request<()>> {
+fn replayable(request: &Request<RequestBody>) -> Option<Box<Request<()>>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD)
         || request.headers().contains_key(UPGRADE)
     {
@@ -225,7 +218,7 @@ fn replayable(request: &Request<RequestBody>) -> Option<Request<()>> {
     *spare.method_mut() = request.method().clone();
     *spare.uri_mut() = request.uri().clone();
     *spare.headers_mut() = request.headers().clone();
-    Some(spare)
+    Some(Box::new(spare))
 }
 
 /// HTTP/2 carries the authority in the target, not in `Host` (RFC 9113 section 8.3.1).
