@@ -3,7 +3,7 @@
 //! hyper's parser mends what a proxy must refuse: bare LF, fragments, Content-Length beside Transfer-Encoding. Every byte
 //! is looked for line ends once, however it was split on the wire, and judged once.
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 use super::REFUSED_METHOD;
 use crate::listener::Limits;
@@ -149,10 +149,14 @@ impl HeadScan {
             return Err(Malformed::HeadTooLarge);
         }
         // An obs-fold and a leading space fail here, for a space is no token; so does a space before the colon.
-        let colon = memchr(b':', line).ok_or(Malformed::Syntax)?;
+        let colon = line
+            .iter()
+            .position(|byte| !is_token(*byte))
+            .filter(|at| *at > 0)
+            .ok_or(Malformed::Syntax)?;
         let (name, value) = line.split_at_checked(colon).ok_or(Malformed::Syntax)?;
-        let value = value.get(1..).unwrap_or_default();
-        if name.is_empty() || !all_tokens(name) || holds_control(value) {
+        let value = value.strip_prefix(b":").ok_or(Malformed::Syntax)?;
+        if holds_control(value) {
             return Err(Malformed::Syntax);
         }
         match name.len() {
@@ -208,7 +212,8 @@ fn request_line(line: &[u8], limits: &HeadLimits) -> Result<Version, Malformed> 
     else {
         return Err(Malformed::Syntax);
     };
-    let valid_method = !method.is_empty() && method.len() <= METHOD_BYTES && all_tokens(method);
+    let valid_method =
+        !method.is_empty() && method.len() <= METHOD_BYTES && method.iter().copied().all(is_token);
     if !valid_method || target.is_empty() || method == REFUSED_METHOD.as_bytes() {
         return Err(Malformed::Syntax);
     }
@@ -278,17 +283,11 @@ fn http_version(text: &[u8]) -> Result<Version, Malformed> {
     }
 }
 
-/// No early exit, and nothing wider than a byte: the compiler makes vector instructions of this.
+/// No early exit: the compiler makes vector instructions of this.
 fn holds_control(value: &[u8]) -> bool {
-    let found = value.iter().fold(0, |found, byte| {
-        found | (u8::from(*byte < 0x20) & u8::from(*byte != b'\t')) | u8::from(*byte == 0x7f)
-    });
-    found != 0
-}
-
-/// No early exit: names are short.
-fn all_tokens(name: &[u8]) -> bool {
-    name.iter().fold(true, |all, byte| all & is_token(*byte))
+    value.iter().fold(false, |found, byte| {
+        found | ((*byte < 0x20) & (*byte != b'\t')) | (*byte == 0x7f)
+    })
 }
 
 /// Without optional white space (RFC 9110 section 5.6.3).
