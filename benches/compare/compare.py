@@ -40,7 +40,7 @@ CALL = ["-d", f"{BODIES}{UNARY}", "-H", "content-type: application/grpc", "-H", 
 OFFERED = {**os.environ, "OPENSSL_CONF": str(HERE / "conf/openssl.cnf")}
 
 # conns: connections; tokens: how many distinct ones; pace: requests per second in all; refused: every answer must be 401;
-# kind: only targets of that kind take it (targets.json), and no others.
+# each: conns and pace are for each worker; kind: only targets of that kind take it (targets.json), and no others.
 CASES = {
     "sat32": {"title": "one token, 32 connections", "conns": 32},
     "paced2k": {"title": "the same at 2,000 requests/s", "conns": 32, "pace": 2000},
@@ -55,9 +55,10 @@ CASES = {
     "tls-resumed": {"title": "resumed handshake and one request", "kind": "tls", "conns": 4, "handshakes": "resumed"},
     "tls-body1m": {"title": "answers of 1 MiB over TLS", "kind": "tls", "conns": 32, "path": "/body/1m"},
     "grpc": {"title": "unary gRPC, 8 connections with 16 streams", "kind": "grpc", "conns": 8, "streams": 16, "path": UNARY},
-    "workers-h1": {"title": "32 connections", "kind": "workers", "conns": 32},
+    "workers-h1": {"title": "16 connections and 8,000 requests/s for each worker", "kind": "workers", "conns": 16, "pace": 8000, "each": True},
     "workers-badsig": {"title": "32 connections, bad signatures", "kind": "workers", "conns": 32, "refused": True, "file": "bad-{}"},
-    "workers-h2": {"title": "8 HTTP/2 connections with 16 streams", "kind": "workers", "conns": 8, "streams": 16},
+    "workers-h2": {"title": "4 HTTP/2 connections and 8,000 requests/s for each worker", "kind": "workers", "conns": 4, "streams": 16, "pace": 8000,
+                   "each": True},
 }
 
 
@@ -108,6 +109,7 @@ class Target:
         # Who does not look at tokens carries them all the same: every target passes the same requests.
         self.carries = self.algorithm or "rs256"
         self.kind = row.get("kind")
+        self.workers = int(row.get("vars", {}).get("WORKERS", 1))
         self.tls = machine.tls() if self.kind == "tls" else None
         suffix = Path(row["template"]).suffix
         self.values = {**variables(), "NAME": self.name, "PORT": str(self.port), "CONF": str(RUN / f"{self.name}{suffix}"), **row.get("vars", {})}
@@ -178,6 +180,8 @@ class Target:
 
 def load(target, case, seconds):
     """One run of the load generator: requests, seconds, p50 and p99 in ms, answers that were not as they should be."""
+    if case.get("each"):
+        case = {**case, "conns": case["conns"] * target.workers, "pace": case["pace"] * target.workers}
     # On one core it would take that from one of two workers.
     cores = f"{PROXY_CORE},{LOAD_CORE}" if target.kind == "workers" else LOAD_CORE
     prefix = (["nice", "-n", NICE] if NICE else []) + ["taskset", "-c", cores]
@@ -188,6 +192,7 @@ def load(target, case, seconds):
 
 def load_h2load(target, case, seconds, prefix, url):
     command = ["h2load", "-t1", f"-c{case['conns']}", f"-m{case['streams']}", f"--duration={seconds}", "--warm-up-time=0"]
+    command += [f"--rps={case['pace'] / case['conns']:.0f}"] if case.get("pace") else []
     header = ["-H", f"authorization: {target.bearer()}"]
     header += CALL if target.kind == "grpc" else []
     said = subprocess.run(prefix + command + header + [url], capture_output=True, text=True, timeout=seconds + 60).stdout

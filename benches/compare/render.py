@@ -87,7 +87,7 @@ def workers(results):
     cases = [case for case in cases if case in one and case in two]
     if not cases:
         return
-    yield from ["", "Two workers on two cores (two times the CPU per request of one, by that of two, by how evenly it is spread over them):", ""]
+    yield from ["", "Two workers on two cores, which load and backend use as well (what two carry: the CPU per request of one by that of two, by the share of the busier one):", ""]
     yield "| | CPU µs per request, one worker | two workers | share of the busier one | two carry | requests/s beside the load, one and two |"
     yield "|---|---:|---:|---:|---:|---:|"
     for case in cases:
