@@ -14,7 +14,6 @@ import os
 import re
 import signal
 import socket
-import statistics
 import subprocess
 import sys
 import threading
@@ -44,6 +43,7 @@ CONNECTIONS, COUNTED, BURST = 8, 2000, 4096
 ROUTES, PACE, PAUSE = 10000, 2000, 0.25
 # The control thread, and the threads on which it has work done.
 THREADS = {"control": "control", "compiling": "tokio-rt-worker"}
+LATENCIES = ["p50", "p99", "p999", "lat_max"]
 
 
 class Proxy:
@@ -59,6 +59,8 @@ class Proxy:
         self.write()
         self.process = machine.Process([*wrapper, OURS, "run", "--config", str(self.config)], PROXY_CORE, self.log, cwd=RUN, nice=nice)
         self.pid = self.process.process.pid
+        # Before other sessions; among its own threads they are as they are.
+        machine.raise_group(self.pid, compare.NICE)
         end = time.monotonic() + start
         while not self.answers():
             if self.process.process.poll() is not None or time.monotonic() > end:
@@ -174,14 +176,24 @@ def load(proxy, seconds, pace=0):
     return told
 
 
-def timed(proxy, seconds):
-    """CPU µs per request, and whether something else used the core."""
+def timed(proxy, seconds, pace=0):
+    """What wrk tells, the CPU µs per request, and whether something else used the core."""
     machine_before, before = machine.core(PROXY_CORE), sum(machine.cpu_seconds([proxy.pid]))
-    told = load(proxy, seconds)
+    told = load(proxy, seconds, pace)
     machine_after, cpu = machine.core(PROXY_CORE), sum(machine.cpu_seconds([proxy.pid])) - before
     core = {key: machine_after[key] - machine_before[key] for key in machine_after}
     other = (core["busy"] / machine.TICKS - cpu) / (told["duration_us"] / 1e6)
-    return {"us": cpu * 1e6 / told["requests"], "noisy": other > 0.08 or core["stolen"] > 0.02 * core["all"]}
+    return {**told, "us": cpu * 1e6 / told["requests"], "noisy": other > 0.08 or core["stolen"] > 0.02 * core["all"]}
+
+
+def quietly(measure, *arguments):
+    """Once more where something else used the core."""
+    for _ in range(2):
+        compare.wait_quiet(10)
+        told = measure(*arguments)
+        if not told["noisy"]:
+            break
+    return told
 
 
 def requests(arguments, keys):
@@ -202,12 +214,8 @@ def requests(arguments, keys):
                     proxy.ask(own.turns)
         for turn in range(arguments.rounds if running else 0):
             for proxy, row in running[turn % len(running) :] + running[: turn % len(running)]:
-                for _ in range(2):
-                    compare.wait_quiet(10)
-                    told = timed(proxy, arguments.seconds)
-                    if not told["noisy"]:
-                        break
-                row["runs"].append(told)
+                told = quietly(timed, proxy, arguments.seconds)
+                row["runs"].append({"us": told["us"], "noisy": told["noisy"]})
                 say(f"round {turn + 1}/{arguments.rounds} {proxy.name:22} {told['us']:6.1f} µs{' (noisy)' if told['noisy'] else ''}")
         for proxy, row in running:
             hits, misses = (proxy.metric(f'countersign_token_cache_lookups_total{{[^}}]*"{kind}"[^}}]*}}') for kind in ("hit", "miss"))
@@ -261,21 +269,22 @@ def reload(arguments, keys):
         proxy.ask(proxy.world.turns)
         load(proxy, 1, PACE)
         for turn in range(2 * arguments.rounds):
-            compare.wait_quiet(10)
-            if turn % 2:
-                with Reloads(proxy) as reloads:
-                    found["with"].append(load(proxy, arguments.seconds + 3, PACE))
-                found["reloads"] += reloads.taken
-            else:
-                found["without"].append(load(proxy, arguments.seconds + 3, PACE))
-            say(f"reload {turn + 1}/{2 * arguments.rounds}", "with   " if turn % 2 else "without",
-                *(f"{key} {found['with' if turn % 2 else 'without'][-1][key] / 1e3:.2f} ms" for key in ("p50", "p99", "p999", "lat_max")))
+            kind = ("without", "with")[turn % 2]
+            told = quietly(reloading if turn % 2 else timed, proxy, arguments.seconds + 3, PACE)
+            found["reloads"] += told.pop("reloads", [])
+            found[kind].append(told)
+            noisy = " (noisy)" if told["noisy"] else ""
+            say(f"reload {turn + 1}/{2 * arguments.rounds} {kind:7}", *(f"{key} {told[key] / 1e3:.2f} ms" for key in LATENCIES), noisy)
         failed = proxy.metric('countersign_config_reloads_total{[^}]*"failed"[^}]*}')
         if failed or not found["reloads"]:
             raise SystemExit(f"{failed} reloads failed, {len(found['reloads'])} did not")
-    for kind in found["reloads"][0]:
-        say(kind, *(f"{taken[kind]:.1f}" for taken in found["reloads"]))
     return found
+
+
+def reloading(proxy, seconds, pace):
+    with Reloads(proxy) as reloads:
+        told = timed(proxy, seconds, pace)
+    return {**told, "reloads": reloads.taken}
 
 
 def burst(arguments, keys):
@@ -328,6 +337,9 @@ def main():
     with open(WORK / "lock", "w") as lock:
         # Two runs would share ports and cores.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        # What waits and polls here must not do so on the core of the program.
+        os.sched_setaffinity(0, {int(LOAD_CORE)})
+        machine.raise_group("self", compare.NICE)
         results = {"about": compare.about(), "rounds": arguments.rounds, "seconds": arguments.seconds}
         backend = compare.prepare()
         try:

@@ -47,13 +47,16 @@ def reload(found):
 
     taken = found["reloads"]
     yield (f"{len(taken)} reloads of {found['routes']:,} routes ({found['kib']:,.0f} KiB), {found['pause_ms']:.0f} ms after one another, at "
-           f"{found['pace']:,} requests/s: {spread([one['cpu_ms'] for one in taken])} ms of CPU on the control thread, "
-           f"{spread([one['wall_ms'] for one in taken])} ms from the signal to the new policy.")
+           f"{found['pace']:,} requests/s, all on one core: {spread([one['control_ms'] for one in taken])} ms of CPU on the control thread, "
+           f"{spread([one['compiling_ms'] for one in taken])} on the thread that compiles, {spread([one['wall_ms'] for one in taken])} ms from "
+           "the signal to the new policy.")
     yield ""
     yield "| latency, ms (median of the rounds) | p50 | p99 | p99.9 | most |"
     yield "|---|---:|---:|---:|---:|"
     for title, kind in (("without reloads", "without"), ("with", "with")):
-        cells = [f"{statistics.median(run[key] for run in found[kind]) / 1e3:.2f}" for key in ("p50", "p99", "p999", "lat_max")]
+        runs = [run for run in found[kind] if not run["noisy"]] or found[kind]
+        mark = "~" if all(run["noisy"] for run in runs) else ""
+        cells = [f"{mark}{statistics.median(run[key] for run in runs) / 1e3:.2f}" for key in ("p50", "p99", "p999", "lat_max")]
         yield f"| {title} | " + " | ".join(cells) + " |"
 
 
