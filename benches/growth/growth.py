@@ -29,7 +29,7 @@ import world  # noqa: E402
 WORK, PORT, PROXY_CORE, LOAD_CORE = compare.WORK, compare.PORT, compare.PROXY_CORE, compare.LOAD_CORE
 RUN, OURS = compare.RUN, os.environ.get("COUNTERSIGN", "")
 
-# What grows, in what steps, and the least that a request may then cost more (issue: flat within 5 %).
+# What grows, in what steps, and the world of a size.
 GROWTH = {
     "routes": ("routes", [10, 100, 1000, 10000], lambda size: {"routes": size}),
     "issuers": ("issuers, each with routes of its own", [1, 10, 100], lambda size: {"routes": 100, "issuers": size, "tokens": 100}),
@@ -196,10 +196,11 @@ def quietly(measure, *arguments):
     return told
 
 
-def requests(arguments, keys):
-    """Cost per request as routes, issuers and tokens grow."""
+def requests(arguments, keys, before):
+    """Cost per request as routes, issuers and tokens grow; `before`: what is known of it already."""
     growths = [name for name in GROWTH if name in arguments.growths.split(",")]
-    found = {name: {"title": GROWTH[name][0], "sizes": [{"size": size, "runs": []} for size in GROWTH[name][1]]} for name in growths}
+    found = {**before, **{name: {"title": GROWTH[name][0], "sizes": [{"size": size, "runs": []} for size in GROWTH[name][1]]}
+                          for name in growths if name not in before}}
     running = []
     try:
         for name in growths:
@@ -210,6 +211,7 @@ def requests(arguments, keys):
                     say(f"{name:15} {row['size']:6} {row['instructions']:10,.0f} instructions")
                 if "cpu" in arguments.parts:
                     proxy = Proxy(f"{name}-{row['size']}", own, len(running))
+                    row["runs"] = []
                     running.append((proxy, row))
                     proxy.ask(own.turns)
         for turn in range(arguments.rounds if running else 0):
@@ -324,15 +326,25 @@ def settled(proxy):
         time.sleep(0.05)
 
 
+def about():
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    version = subprocess.run([OURS, "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    return {"date": time.strftime("%F"), "cpu": model.group(1) if model else "?", "kernel": os.uname().release, "version": version}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default="instructions,cpu,reload,burst", help="which (all)")
     parser.add_argument("--growths", default=",".join(GROWTH), help="what grows, for instructions and cpu (all)")
+    parser.add_argument("--keep", action="store_true", help="leave in growth.json what is not measured")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="of each measurement")
     arguments = parser.parse_args()
     arguments.parts = arguments.parts.split(",")
+    # What was started is stopped then as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     RUN.mkdir(parents=True, exist_ok=True)
+    out = WORK / "growth.json"
     keys = world.Keys(compare.KEYS)
     with open(WORK / "lock", "w") as lock:
         # Two runs would share ports and cores.
@@ -340,17 +352,19 @@ def main():
         # What waits and polls here must not do so on the core of the program.
         os.sched_setaffinity(0, {int(LOAD_CORE)})
         machine.raise_group("self", compare.NICE)
-        results = {"about": compare.about(), "rounds": arguments.rounds, "seconds": arguments.seconds}
-        backend = compare.prepare()
+        results = json.loads(out.read_text()) if arguments.keep and out.exists() else {}
+        results |= {"about": about(), "rounds": arguments.rounds, "seconds": arguments.seconds}
+        backends = compare.prepare()
         try:
             if {"instructions", "cpu"} & set(arguments.parts):
-                results["requests"] = requests(arguments, keys)
+                results["requests"] = requests(arguments, keys, results.get("requests", {}))
             for name, part in (("reload", reload), ("burst", burst)):
                 if name in arguments.parts:
                     results[name] = part(arguments, keys)
         finally:
-            backend.stop()
-    (WORK / "growth.json").write_text(json.dumps(results, indent=1) + "\n")
+            for backend in backends:
+                backend.stop()
+    out.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 
 def markdown(results):
     about = results["about"]
-    yield (f"{about['date']}; Countersign {about['versions']['Countersign']}; {about['cpu']}, Linux {about['kernel']}. One worker on one core. CPU: median "
+    yield (f"{about['date']}; Countersign {about['version']}; {about['cpu']}, Linux {about['kernel']}. One worker on one core. CPU: median "
            f"[least–most] of {results['rounds']} interleaved rounds of {results['seconds']} s; `~`: other work was on the core in every round.")
     if "requests" in results:
         yield ""
