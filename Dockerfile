@@ -8,11 +8,11 @@ ARG BINARY=build
 
 FROM docker.io/library/rust:1.95-slim-bookworm AS build
 WORKDIR /src
+# What merges the profile that .ci/dist takes.
+RUN rustup component add llvm-tools
 # .dockerignore says what; not rust-toolchain.toml, so that the toolchain of this image is used.
 COPY . .
-RUN target="$(rustc --print host-tuple)" \
-    && RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --profile dist --target "$target" \
-    && strip --strip-all --output-file=/countersign "target/$target/dist/countersign"
+RUN .ci/dist && strip --strip-all --output-file=/countersign "target/$(rustc --print host-tuple)/dist/countersign"
 
 FROM scratch AS prebuilt
 ARG PREBUILT=target/image

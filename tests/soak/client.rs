@@ -8,6 +8,7 @@ use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpSocket;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::JoinHandle;
@@ -60,6 +61,15 @@ impl Client {
             .await
             .map_err(|error| text(&error))?;
         stream.set_nodelay(true).map_err(|error| text(&error))?;
+        Self::over(stream, protocol).await
+    }
+
+    /// A connection over what is connected already.
+    pub async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        protocol: Protocol,
+    ) -> Result<Self, String> {
+        let text = |error: &dyn std::error::Error| format!("connecting: {error}");
         let io = TokioIo::new(stream);
         Ok(match protocol {
             Protocol::Http1 => {
@@ -234,7 +244,7 @@ pub fn request(
 
 /// Runs everything of hyper's on this thread.
 #[derive(Clone, Copy)]
-struct Local;
+pub struct Local;
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, future: F) {

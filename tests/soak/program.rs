@@ -58,9 +58,20 @@ impl Program {
     pub fn start(
         config: &Path,
         places: Places,
+        watch: impl FnMut(&Line<'_>) + Send + 'static,
+    ) -> Self {
+        let program = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        Self::of(program, config, places, watch)
+    }
+
+    /// The same of another build, with an environment of its own.
+    pub fn of(
+        mut program: Command,
+        config: &Path,
+        places: Places,
         mut watch: impl FnMut(&Line<'_>) + Send + 'static,
     ) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        let mut child = program
             .args(["run", "--config"])
             .arg(config)
             .stdin(Stdio::null())

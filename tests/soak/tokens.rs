@@ -3,8 +3,10 @@
 use std::sync::OnceLock;
 
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,12 +19,14 @@ pub const ISSUER: &str = "https://id.example.org";
 /// The keys of this process, by their `kid`.
 pub const ED25519: &str = "ed25519";
 pub const ES256: &str = "es256";
+pub const RS256: &str = "rs256";
 /// A public key that nobody has the other half of.
 pub const PS512: &str = "ps512";
 
 struct Keys {
     ed25519: Ed25519KeyPair,
     es256: EcdsaKeyPair,
+    rs256: RsaKeyPair,
 }
 
 fn keys() -> &'static Keys {
@@ -30,12 +34,23 @@ fn keys() -> &'static Keys {
     KEYS.get_or_init(|| Keys {
         ed25519: Ed25519KeyPair::generate().expect("a key"),
         es256: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"),
+        rs256: RsaKeyPair::generate(KeySize::Rsa2048).expect("a key"),
     })
 }
 
 /// The public keys of all tokens here.
 pub fn jwks() -> String {
-    let Keys { ed25519, es256 } = keys();
+    let Keys {
+        ed25519,
+        es256,
+        rs256,
+    } = keys();
+    let rsa = rs256.public_key();
+    let (n, e) = (rsa.modulus(), rsa.exponent());
+    let (n, e) = (
+        n.big_endian_without_leading_zero(),
+        e.big_endian_without_leading_zero(),
+    );
     let (x, y) = es256.public_key().as_ref()[1..].split_at(32);
     let mut modulus = Random(1).bytes(256);
     modulus[0] |= 0x80;
@@ -43,6 +58,7 @@ pub fn jwks() -> String {
     json!({"keys": [
         {"kid": ED25519, "alg": "EdDSA", "kty": "OKP", "crv": "Ed25519", "x": b64(ed25519.public_key())},
         {"kid": ES256, "alg": "ES256", "kty": "EC", "crv": "P-256", "x": b64(x), "y": b64(y)},
+        {"kid": RS256, "alg": "RS256", "kty": "RSA", "n": b64(n), "e": b64(e)},
         {"kid": PS512, "alg": "PS512", "kty": "RSA", "n": b64(modulus), "e": "AQAB"},
     ]})
     .to_string()
@@ -55,7 +71,7 @@ pub fn b64(bytes: impl AsRef<[u8]>) -> String {
 
 /// Makes tokens that are good for an hour.
 pub struct Maker {
-    iat: i64,
+    pub iat: i64,
     random: SystemRandom,
 }
 
@@ -69,31 +85,66 @@ impl Maker {
 
     /// A good token of this subject, signed with Ed25519: the cheapest of all.
     pub fn of(&self, subject: &str) -> String {
-        let message = self.message("EdDSA", ED25519, subject);
-        let signature = keys().ed25519.sign(message.as_bytes());
-        format!("{message}.{}", b64(signature))
+        self.signed(ED25519, &self.claims(subject))
     }
 
     /// A good one, signed with ES256.
     pub fn es256(&self, subject: &str) -> String {
-        let message = self.message("ES256", ES256, subject);
-        let signature = keys().es256.sign(&self.random, message.as_bytes());
-        format!("{message}.{}", b64(signature.expect("a signature")))
+        self.signed(ES256, &self.claims(subject))
+    }
+
+    /// A token of these claims, signed by the key of this name.
+    pub fn signed(&self, kid: &str, claims: &str) -> String {
+        let Keys {
+            ed25519,
+            es256,
+            rs256,
+        } = keys();
+        let alg = match kid {
+            ED25519 => "EdDSA",
+            ES256 => "ES256",
+            RS256 => "RS256",
+            _ => panic!("nobody has the key {kid}"),
+        };
+        let message = message(alg, kid, claims);
+        let signature = match kid {
+            ED25519 => b64(ed25519.sign(message.as_bytes())),
+            ES256 => b64(es256
+                .sign(&self.random, message.as_bytes())
+                .expect("a signature")),
+            _ => {
+                let mut signature = vec![0; rs256.public_modulus_len()];
+                rs256
+                    .sign(
+                        &RSA_PKCS1_SHA256,
+                        &self.random,
+                        message.as_bytes(),
+                        &mut signature,
+                    )
+                    .expect("a signature");
+                b64(signature)
+            }
+        };
+        format!("{message}.{signature}")
     }
 
     /// A token whose signature is `signature`.
     pub fn forged(&self, alg: &str, kid: &str, signature: &[u8]) -> String {
-        format!("{}.{}", self.message(alg, kid, "nobody"), b64(signature))
+        let message = message(alg, kid, &self.claims("nobody"));
+        format!("{message}.{}", b64(signature))
     }
 
-    fn message(&self, alg: &str, kid: &str, subject: &str) -> String {
+    fn claims(&self, subject: &str) -> String {
         let (iat, exp) = (self.iat, self.iat + 3600);
-        let header = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt"}}"#);
-        let claims = format!(
+        format!(
             r#"{{"iss":"{ISSUER}","sub":"{subject}","aud":"api","azp":"web","scope":"read","iat":{iat},"exp":{exp}}}"#
-        );
-        format!("{}.{}", b64(header), b64(claims))
+        )
     }
+}
+
+fn message(alg: &str, kid: &str, claims: &str) -> String {
+    let header = format!(r#"{{"alg":"{alg}","kid":"{kid}","typ":"at+jwt"}}"#);
+    format!("{}.{}", b64(header), b64(claims))
 }
 
 /// Numbers that look random and are the same in every run (SplitMix64).

@@ -1,4 +1,4 @@
-//! The upstream: HTTP/1.1, on a thread of its own. What it does is what the first segment of the path says.
+//! The upstream, on a thread of its own. What it does is what the first segment of the path says.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,16 +9,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Either, Full};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 
+use crate::client::{Local, Protocol};
 use crate::tokens;
 
 /// A body of 1 GiB.
@@ -84,6 +85,11 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start() -> Self {
+        Self::of(Protocol::Http1)
+    }
+
+    /// One that speaks this.
+    pub fn of(protocol: Protocol) -> Self {
         let seen = Arc::new(Seen::default());
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)
             .expect("a socket");
@@ -104,14 +110,14 @@ impl Upstream {
                 .expect("a runtime");
             runtime.block_on(async {
                 let listener = TcpListener::from_std(listener).expect("a listener");
-                accept(listener, of_thread).await;
+                accept(listener, protocol, of_thread).await;
             });
         });
         Self { address, seen }
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Seen>) {
+async fn accept(listener: TcpListener, protocol: Protocol, seen: Arc<Seen>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             continue;
@@ -120,10 +126,20 @@ async fn accept(listener: TcpListener, seen: Arc<Seen>) {
         let seen = Arc::clone(&seen);
         tokio::task::spawn_local(async move {
             seen.open.fetch_add(1, Ordering::Relaxed);
-            let service = service_fn(|request| answer(request, &seen));
-            let _ = http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
+            let of_answers = Arc::clone(&seen);
+            let service = service_fn(move |request| {
+                let seen = Arc::clone(&of_answers);
+                async move { answer(request, &seen).await }
+            });
+            let io = TokioIo::new(stream);
+            let _ = match protocol {
+                Protocol::Http1 => http1::Builder::new().serve_connection(io, service).await,
+                Protocol::Http2 => {
+                    http2::Builder::new(Local)
+                        .serve_connection(io, service)
+                        .await
+                }
+            };
             seen.open.fetch_sub(1, Ordering::Relaxed);
         });
     }
@@ -153,6 +169,14 @@ async fn answer(request: Request<Incoming>, seen: &Arc<Seen>) -> io::Result<Resp
             drop(body.collect().await);
             *answered.body_mut() = Either::Right(Pieces::stream(nonce.into()));
         }
+        "mebibyte" | "pieces" => {
+            drop(body.collect().await);
+            *answered.body_mut() = if first == "pieces" {
+                Either::Right(Pieces::new(Bytes::from_static(&[b'x'; 4000]), 16))
+            } else {
+                Either::Left(Full::from(vec![b'x'; 1 << 20]))
+            };
+        }
         "fountain" => {
             seen.stalled.fetch_add(1, Ordering::Relaxed);
             *answered.body_mut() = Either::Right(Pieces::fountain(seen));
@@ -167,6 +191,7 @@ async fn answer(request: Request<Incoming>, seen: &Arc<Seen>) -> io::Result<Resp
             }
         }
         "jwks" => *answered.body_mut() = Either::Left(Full::from(seen.keys().await?)),
+        "token" => answered = token(),
         "error" => *answered.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR,
         _ => drop(body.collect().await.map_err(io::Error::other)?),
     }
@@ -174,6 +199,15 @@ async fn answer(request: Request<Incoming>, seen: &Arc<Seen>) -> io::Result<Resp
         answered.headers_mut().insert("x-seen-id", id);
     }
     Ok(answered)
+}
+
+/// What a token endpoint says.
+fn token() -> Response<Answer> {
+    let text = r#"{"access_token":"an-access-token","token_type":"Bearer","expires_in":3600}"#;
+    let mut response = Response::new(Either::Left(Full::from(text)));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert("content-type", json);
+    response
 }
 
 /// The value of a field, or nothing.
@@ -213,7 +247,8 @@ pub struct Pieces {
 }
 
 impl Pieces {
-    const fn new(piece: Bytes, left: u64) -> Self {
+    /// So many pieces, one after another, and their number is not said.
+    pub const fn new(piece: Bytes, left: u64) -> Self {
         Self {
             piece,
             left,
