@@ -2,10 +2,14 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+mod loading;
+
+use loading::{Asked, Loading};
 
 use super::certificates::Certificates;
 use super::exposure::Exposure;
@@ -31,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(10);
 /// What the control thread can be told.
 #[derive(Debug)]
 pub(super) enum Command {
-    Reload(mpsc::Sender<Result<u64, String>>),
+    Reload(Asked),
     Drain,
     End,
 }
@@ -52,6 +56,9 @@ pub(super) struct Control {
     history: Arc<History>,
     certificates: Certificates,
     watcher: Watcher,
+    /// A reload is asked for, by these among others, and not begun.
+    wanted: Option<Vec<Asked>>,
+    loading: Option<Loading>,
     drain: Drain,
     workers: Vec<JoinHandle<()>>,
     /// Ends when the last worker has ended.
@@ -170,6 +177,8 @@ impl Control {
             telemetry,
             _events: events,
             watcher,
+            wanted: None,
+            loading: None,
             drain,
             workers,
             ended,
@@ -221,15 +230,17 @@ impl Control {
         let clock = self.options.clock.clone();
         let mut look_at = clock.tick().plus(LOOK);
         loop {
+            self.begin_reload();
             tokio::select! {
                 command = self.commands.recv() => match command {
-                    Some(Command::Reload(reply)) => drop(reply.send(self.reload().await)),
+                    Some(Command::Reload(asked)) => self.wanted.get_or_insert_default().push(asked),
                     Some(Command::Drain) => self.begin_drain(),
                     Some(Command::End) | None => self.drain.end(),
                 },
-                () = self.watcher.changed() => drop(self.reload().await),
+                () = self.watcher.changed() => drop(self.wanted.get_or_insert_default()),
+                compiled = Loading::outcome(&mut self.loading) => self.reload(compiled),
                 signal = signals.next() => match signal {
-                    Signal::Reload => drop(self.reload().await),
+                    Signal::Reload => drop(self.wanted.get_or_insert_default()),
                     Signal::End if self.drain.signal().phase() > Phase::Serving => self.drain.end(),
                     Signal::End => self.begin_drain(),
                 },
@@ -264,24 +275,26 @@ impl Control {
     }
 
     /// Compiles first and swaps after; when it fails the old snapshot serves on. Compiling has a thread of its own: it takes
-    /// some tenths of a second for ten thousand routes, and this one answers probes.
-    async fn reload(&mut self) -> Result<u64, String> {
+    /// some tenths of a second for ten thousand routes, and this one answers probes and hears signals. What is asked for
+    /// meanwhile is done afterwards: the document may have changed since it was read.
+    fn begin_reload(&mut self) {
+        if self.loading.is_none()
+            && let Some(asked) = self.wanted.take()
+        {
+            let before = Arc::clone(&self.snapshot.load().config);
+            self.loading = Some(Loading::start(&self.options.config, &before, asked));
+        }
+    }
+
+    /// Swaps to what was compiled, and tells who asked.
+    fn reload(&mut self, compiled: Result<Config, String>) {
+        let asked = self.loading.take().map(|loading| loading.asked);
         let live = self.snapshot.load_full();
-        let (path, before) = (self.options.config.clone(), Arc::clone(&live));
-        let loading = tokio::task::spawn_blocking(move || {
-            failpoint!(Reload, Err("a failpoint".to_owned()));
-            config::load(&path, Some(&before.config)).map_err(|problems| problems.brief())
-        });
         // A bug that some document brings out must not end the process that serves on without it.
-        let bug = || Err("internal error".to_owned());
-        let outcome = match loading.await {
-            Ok(Ok(config)) => {
-                std::panic::catch_unwind(AssertUnwindSafe(|| self.replace(&Arc::new(config))))
-                    .unwrap_or_else(|_| bug())
-            }
-            Ok(Err(reason)) => Err(reason),
-            Err(_) => bug(),
-        };
+        let outcome = compiled.and_then(|config| {
+            std::panic::catch_unwind(AssertUnwindSafe(|| self.replace(&Arc::new(config))))
+                .unwrap_or_else(|_| loading::bug())
+        });
         match &outcome {
             Ok(generation) => {
                 tracing::info!(generation, "config.reloaded");
@@ -299,7 +312,9 @@ impl Control {
                 self.telemetry.metrics().control.reload_failed();
             }
         }
-        outcome
+        for asked in asked.into_iter().flatten() {
+            drop(asked.send(outcome.clone()));
+        }
     }
 
     fn replace(&mut self, config: &Arc<Config>) -> Result<u64, String> {

@@ -274,14 +274,14 @@ impl Node {
 
     fn literal(&mut self, text: &str) -> &mut Self {
         let spellings = self.literals.entry(folded(text)).or_default();
-        let known = spellings.iter().position(|(own, _)| **own == *text);
-        let at = known.unwrap_or_else(|| {
-            spellings.push((text.into(), Self::default()));
-            spellings.len() - 1
-        });
+        // By text, so that the order of the file shows nowhere.
+        let at = spellings.partition_point(|(own, _)| **own < *text);
+        if spellings.get(at).is_none_or(|(own, _)| **own != *text) {
+            spellings.insert(at, (text.into(), Self::default()));
+        }
         #[expect(
             clippy::indexing_slicing,
-            reason = "`at` was found or pushed above; configuration time"
+            reason = "`at` was found or filled above; configuration time"
         )]
         &mut spellings[at].1
     }

@@ -13,7 +13,7 @@ use super::registry::Place;
 use super::stream::{StreamExecutor, StreamTask};
 use super::worker::{ConnectionState, RequestId, Worker};
 use crate::authz::Granted;
-use crate::clock::{Clock, Tick};
+use crate::clock::{Clock, Now, Tick};
 use crate::drain::Phase;
 use crate::rejection::{Decision, Malformed, Rejection};
 use crate::request::{Facts, Head};
@@ -144,6 +144,11 @@ impl Exchange {
     pub(crate) fn upstream_counters(&self) -> Option<&UpstreamCounters> {
         let recorder = self.worker.recorder(self.connection.listener())?;
         Some(&recorder.upstream)
+    }
+
+    /// Both clocks, after something was waited for.
+    pub(crate) fn now(&self) -> Now {
+        self.worker.now()
     }
 
     /// The monotonic clock as of the last event on this worker, the beginning of this request or a later one.

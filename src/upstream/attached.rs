@@ -171,7 +171,7 @@ impl Refused<'_> {
             let renewed = self.credentials.renew(credential, self.token).await;
             renewed.ok().flatten()
         };
-        let now = exchange.clock().now();
+        let now = exchange.now();
         let Some(token) = token.filter(|token| token.is_good(now)) else {
             return Ok(answer);
         };

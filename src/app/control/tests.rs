@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use tokio::runtime::{Builder, LocalOptions};
 
-use super::{Command, Control};
+use super::{Command, Control, Loading};
 use crate::app::{LogSink, Options};
 use crate::clock::Clock;
 use crate::snapshot::Snapshot;
@@ -65,7 +65,7 @@ fn invariant_55_reloads_leave_no_snapshot_behind() {
         for n in 1..=RELOADS {
             old.push(Arc::downgrade(&control.snapshot.load_full()));
             std::fs::write(&config, document(n)).unwrap();
-            let generation = control.reload().await.unwrap();
+            let generation = reload(&mut control).await;
             assert_eq!(generation, 1 + u64::try_from(n).unwrap());
         }
         // What a sweep or a lookup holds, it holds for a moment.
@@ -78,5 +78,53 @@ fn invariant_55_reloads_leave_no_snapshot_behind() {
         assert_eq!(alive(&old), 0, "of {RELOADS} old snapshots");
         commands.send(Command::End).unwrap();
         control.run().await;
+    });
+}
+
+async fn reload(control: &mut Control) -> u64 {
+    let (asked, told) = std::sync::mpsc::channel();
+    control.wanted.get_or_insert_default().push(asked);
+    control.begin_reload();
+    let compiled = Loading::outcome(&mut control.loading).await;
+    control.reload(compiled);
+    told.recv().unwrap().unwrap()
+}
+
+/// A disk that hangs, or a document that takes long.
+#[test]
+fn invariant_66_the_end_is_heard_while_a_document_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("config.yaml");
+    let document = format!("{}drain: {{delay: 0s, deadline: 1s}}\n", document(1));
+    for name in ["keys.json", "keys0.json", "keys1.json"] {
+        std::fs::write(dir.path().join(name), KEYS).unwrap();
+    }
+    std::fs::write(&config, &document).unwrap();
+    let (log, _lines) = std::sync::mpsc::channel();
+    let options = Options {
+        config: config.clone(),
+        clock: Clock::system(),
+        log: LogSink::Channel(log),
+        signals: false,
+    };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .unwrap();
+    runtime.block_on(async {
+        let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (mut control, _addresses) = Control::start(options, receiver).unwrap();
+        let (asked, told) = std::sync::mpsc::channel();
+        let before = Arc::clone(&control.snapshot.load().config);
+        let mut never = None;
+        let hangs = |work| {
+            never = Some(work);
+            Ok(())
+        };
+        control.loading = Some(Loading::start_by(hangs, &config, &before, vec![asked]));
+        commands.send(Command::Drain).unwrap();
+        control.run().await;
+        assert!(told.try_recv().is_err(), "it was not loaded");
+        drop(never);
     });
 }
