@@ -32,11 +32,15 @@ def figures(results, case, figure="us_per_request"):
             yield target["title"], statistics.median(values), min(values), max(values), all(run["noisy"] for run in runs)
 
 
-def markdown(results):
+def conditions(results):
     about = results["about"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    return f"{about['date']}; {versions}; {about['cpu']}, Linux {about['kernel']}."
+
+
+def markdown(results):
     lines = [
-        f"{about['date']}; {versions}; {about['cpu']}, Linux {about['kernel']}. CPU µs per request of the proxy's process: median "
+        f"{conditions(results)} CPU µs per request of the proxy's process: median "
         f"[least–most] of {results['rounds']} interleaved rounds of {results['seconds']} s; `~`: other work was on the cores in every round.",
         "",
     ]
@@ -136,7 +140,8 @@ def table(results, corner, columns, kind):
 
 
 def summary(results):
-    return "\n".join(per_request(results, [case for case in SUMMARY if case in results["cases"]]))
+    table = per_request(results, [case for case in SUMMARY if case in results["cases"]])
+    return "\n".join([conditions(results), "", *table])
 
 
 def emphasised(title):
