@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(signal.poll(&mut cx), Poll::Ready(()));
 
         // Only the last task that waited is woken.
-        let (other, _) = (Arc::new(Woken::default()), ());
+        let other = Arc::new(Woken::default());
         let others = Waker::from(Arc::clone(&other));
         assert_eq!(signal.poll(&mut cx), Poll::Pending);
         assert_eq!(

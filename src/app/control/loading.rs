@@ -103,11 +103,9 @@ mod tests {
             };
             let loading = Loading::start_by(by, &path, &before, Vec::new());
             let loaded = loading.outcome.blocking_recv().unwrap();
-            assert_eq!(
-                loaded.map(|config| config.listeners.len()),
-                Ok(1),
-                "{refuses}"
-            );
+            let of = |config: &Config| format!("{:?}", config.listeners[0].upstream.address);
+            let (now, then) = (of(&loaded.unwrap()), of(&before));
+            assert_ne!(now, then, "{refuses}: the document of before");
         }
     }
 }

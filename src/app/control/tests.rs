@@ -1,9 +1,10 @@
 //! What reloads leave behind.
 
 use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use tokio::runtime::{Builder, LocalOptions};
+use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
 use super::{Command, Control, Loading};
 use crate::app::{LogSink, Options};
@@ -28,6 +29,29 @@ fn document(n: usize) -> String {
     )
 }
 
+/// A document in `folder`, its keys beside it, and what the program is started with.
+fn options(folder: &Path, document: &str) -> (Options, PathBuf) {
+    for name in ["keys.json", "keys0.json", "keys1.json"] {
+        std::fs::write(folder.join(name), KEYS).unwrap();
+    }
+    let config = folder.join("config.yaml");
+    std::fs::write(&config, document).unwrap();
+    let options = Options {
+        config: config.clone(),
+        clock: Clock::system(),
+        log: LogSink::Channel(std::sync::mpsc::channel().0),
+        signals: false,
+    };
+    (options, config)
+}
+
+fn runtime() -> LocalRuntime {
+    Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())
+        .unwrap()
+}
+
 fn alive(old: &[Weak<Snapshot>]) -> usize {
     old.iter().filter(|old| old.strong_count() > 0).count()
 }
@@ -35,23 +59,8 @@ fn alive(old: &[Weak<Snapshot>]) -> usize {
 #[test]
 fn invariant_55_reloads_leave_no_snapshot_behind() {
     let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("config.yaml");
-    std::fs::write(&config, document(0)).unwrap();
-    for name in ["keys.json", "keys0.json", "keys1.json"] {
-        std::fs::write(dir.path().join(name), KEYS).unwrap();
-    }
-    let (log, _lines) = std::sync::mpsc::channel();
-    let options = Options {
-        config: config.clone(),
-        clock: Clock::system(),
-        log: LogSink::Channel(log),
-        signals: false,
-    };
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())
-        .unwrap();
-    runtime.block_on(async {
+    let (options, config) = options(dir.path(), &document(0));
+    runtime().block_on(async {
         let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
         let (mut control, addresses) = Control::start(options, receiver).unwrap();
         // A connection of the first generation stays, and must not keep it.
@@ -94,24 +103,9 @@ async fn reload(control: &mut Control) -> u64 {
 #[test]
 fn invariant_66_the_end_is_heard_while_a_document_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    let config = dir.path().join("config.yaml");
     let document = format!("{}drain: {{delay: 0s, deadline: 1s}}\n", document(1));
-    for name in ["keys.json", "keys0.json", "keys1.json"] {
-        std::fs::write(dir.path().join(name), KEYS).unwrap();
-    }
-    std::fs::write(&config, &document).unwrap();
-    let (log, _lines) = std::sync::mpsc::channel();
-    let options = Options {
-        config: config.clone(),
-        clock: Clock::system(),
-        log: LogSink::Channel(log),
-        signals: false,
-    };
-    let runtime = Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())
-        .unwrap();
-    runtime.block_on(async {
+    let (options, config) = options(dir.path(), &document);
+    runtime().block_on(async {
         let (commands, receiver) = tokio::sync::mpsc::unbounded_channel();
         let (mut control, _addresses) = Control::start(options, receiver).unwrap();
         let (asked, told) = std::sync::mpsc::channel();
